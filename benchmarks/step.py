@@ -1,0 +1,108 @@
+"""One training step of a Neural ODE: sknode against torchdiffeq, in the same run.
+
+The model is an MLP field with two tanh layers and a linear head; a step is the solve, a
+cross-entropy loss, the backward pass and Adam. All contenders start from the same weights, take
+turns at every repetition, and have run a few steps before the clock starts.
+
+    python benchmarks/step.py [--repetitions 200]
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torchdiffeq
+from torch import nn
+
+import sknode
+from sknode.modules import MLPField, ODEBlock
+
+SIZES = [(16, 9, 32), (128, 9, 32), (256, 80, 128)]
+TOLERANCE = 1e-3
+N_CLASSES = 3
+
+
+class TorchdiffeqBlock(nn.Module):
+    """The same solve by torchdiffeq."""
+
+    def __init__(self, field: MLPField, solve: Callable) -> None:
+        super().__init__()
+        self.field = field
+        self.solve = solve
+        self.t = torch.tensor([0.0, 1.0])
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.solve(
+            self.field, z, self.t, rtol=TOLERANCE, atol=TOLERANCE, method="dopri5"
+        )[-1]
+
+
+BLOCKS = {
+    "sknode, discrete adjoint": lambda field: ODEBlock(field, tolerance=TOLERANCE),
+    "sknode, continuous adjoint": lambda field: ODEBlock(
+        field, tolerance=TOLERANCE, adjoint="continuous"
+    ),
+    "torchdiffeq odeint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint),
+    "torchdiffeq odeint_adjoint": lambda field: TorchdiffeqBlock(
+        field, torchdiffeq.odeint_adjoint
+    ),
+}
+
+
+def training_step(make_block: Callable, rows: int, dims: int, width: int) -> Callable[[], None]:
+    """Return one training step of a fresh model."""
+    torch.manual_seed(0)
+    x, y = torch.randn(rows, dims), torch.randint(N_CLASSES, (rows,))
+    field = MLPField(dims, hidden_layer_sizes=(width, width))
+    model = nn.Sequential(make_block(field), nn.Linear(dims, N_CLASSES))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def measure(steps: dict[str, Callable[[], None]], repetitions: int) -> dict[str, float]:
+    """Return each contender's median time in milliseconds, all taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for repetition in range(-10, repetitions):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if repetition >= 0:
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=200)
+    repetitions = parser.parse_args().repetitions
+    torch.set_num_threads(1)
+    columns = []
+    for size in SIZES:
+        steps = {name: training_step(make, *size) for name, make in BLOCKS.items()}
+        columns.append(measure(steps, repetitions))
+    print("| training step, ms | " + " | ".join(f"{r}×{d}, width {w}" for r, d, w in SIZES) + " |")
+    print("|---|" + "---|" * len(SIZES))
+    for name in BLOCKS:
+        print(f"| {name} | " + " | ".join(f"{column[name]:.2f}" for column in columns) + " |")
+    for name in list(BLOCKS)[2:]:
+        ratios = [column[name] / column["sknode, discrete adjoint"] for column in columns]
+        print(f"| **{name} / sknode discrete** | " + " | ".join(f"{r:.1f}×" for r in ratios) + " |")
+    print(
+        f"\none thread, float32, dopri5, tolerance {TOLERANCE}; medians of {repetitions}; "
+        f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"torchdiffeq {torchdiffeq.__version__}, sknode {sknode.__version__}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""Neural Ordinary Differential Equations as scikit-learn estimators."""
+
+__version__ = "0.1.0"

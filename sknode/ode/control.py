@@ -1,0 +1,76 @@
+"""Row-wise control of the step size."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .field import Dynamics, Tape
+from .tableau import Tableau
+
+__all__ = ["Controller", "Tolerance"]
+
+# The usual constants of an elementary controller: Hairer, Nørsett, Wanner, Solving ODEs I,
+# section II.4.
+SAFETY = 0.9
+LEAST_FACTOR = 0.2
+LARGEST_FACTOR = 10.0
+
+
+class Tolerance(NamedTuple):
+    """Relative and absolute tolerance."""
+
+    rtol: float
+    atol: float
+
+
+class Controller:
+    """Decides for each row by itself whether its step is accepted, and how long the next is.
+
+    A row's error is measured against atol + rtol·max(|x|, |x_next|), in the root mean square over
+    the columns under control; up to one, the step is accepted. Each row's verdict is computed
+    from that row alone, which is why a prediction does not depend on the rest of its batch.
+    """
+
+    def __init__(self, system: Dynamics, tableau: Tableau, tolerance: Tolerance) -> None:
+        self.system = system
+        self.tolerance = tolerance
+        self._exponent = -1.0 / tableau.order
+        self._bound = system.n_controlled**0.5
+        self._factor_at_one = SAFETY * self._bound ** (1.0 / tableau.order)
+
+    def judge(self, x: Tensor, end: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which rows are accepted, and by what factor each row's step may change.
+
+        All inputs are (rows, width), both outputs (rows,). `error` is used up. A row whose error
+        is not finite is rejected with the least factor.
+        """
+        scale = torch.maximum(x.abs(), end.abs())
+        scale.mul_(self.tolerance.rtol).add_(self.tolerance.atol)
+        norm = torch.linalg.vector_norm(error.div_(scale), dim=1)
+        factor = norm.pow(self._exponent).mul_(self._factor_at_one)
+        # clamp would keep a NaN.
+        factor.nan_to_num_(nan=LEAST_FACTOR).clamp_(LEAST_FACTOR, LARGEST_FACTOR)
+        return norm <= self._bound, factor
+
+    def first_step(self, x: Tensor, k: Tensor, span: float, tape: Tape, order: int) -> Tensor:
+        """Choose each row's first step size, (rows,), positive, from that row alone.
+
+        The algorithm of Hairer, Nørsett, Wanner, Solving ODEs I, section II.4; it costs one
+        evaluation.
+        """
+        scale = self.system.controlled / (self.tolerance.atol + self.tolerance.rtol * x.abs())
+        size, slope = self._norm(x * scale), self._norm(k * scale)
+        trial = torch.where((size < 1e-5) | (slope < 1e-5), 1e-6, 0.01 * size / slope)
+        trial = trial.clamp(max=abs(span))
+        signed = trial if span > 0 else -trial
+        torch.addcmul(x, k, signed.unsqueeze(1), out=tape.x[1])
+        bend = self._norm((self.system.evaluate(tape, 1) - k) * scale) / trial
+        largest = torch.maximum(slope, bend)
+        step = torch.where(
+            largest <= 1e-15, (trial * 1e-3).clamp(min=1e-6), (0.01 / largest).pow(1.0 / order)
+        )
+        return torch.minimum(100.0 * trial, step).clamp(max=abs(span))
+
+    def _norm(self, scaled: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(scaled, dim=1) / self._bound

@@ -1,0 +1,261 @@
+"""What the solvers ask of a field.
+
+A field f(t, z) is an `nn.Module`; `t` comes with one time per row and broadcasts against
+`z[..., :1]`. The solvers do not call it directly: they move the *extended state* x = (z, t),
+flattened to `(rows, width)`, whose last column has derivative one, through a `Dynamics`.
+
+A plain module is served by `ModuleDynamics`, with autograd on the single evaluation. A field that
+knows its own derivative offers a `Dynamics` in closed form (`ClosedFormField`), and one that is a
+stack of dense layers says so (`DenseForm`), so that other engines can run it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "ClosedFormField",
+    "DenseField",
+    "DenseForm",
+    "Dynamics",
+    "ModuleDynamics",
+    "Stack",
+    "Tape",
+    "bind",
+]
+
+
+class Stack:
+    """Blocks of one shape in one buffer.
+
+    A weighted sum over the first blocks is then a single matrix-vector product. The views are
+    made once, since making one costs as much as a small product.
+    """
+
+    def __init__(self, n_blocks: int, shape: Sequence[int], like: Tensor) -> None:
+        self.blocks = like.new_empty((n_blocks, *shape))
+        self._blocks = self.blocks.unbind(0)
+        self._rows = self.blocks.view(n_blocks, -1)
+        self.flat = self._rows.unbind(0)
+        self._leading: dict[int, Tensor] = {}
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self._blocks[i]
+
+    def combine(self, weights: Tensor, out: Tensor) -> None:
+        """Write Σ_i weights[i]·block_i into the flat `out`."""
+        n = weights.numel()
+        leading = self._leading.get(n)
+        if leading is None:
+            leading = self._leading[n] = self._rows[:n].t()
+        torch.mv(leading, weights, out=out)
+
+
+class Tape:
+    """What one step leaves behind: the stages' arguments, and what a field adds to them.
+
+    `buffers` are all the tensors `(stages, rows, ...)` in it.
+    """
+
+    def __init__(self, n_stages: int, shape: Sequence[int], like: Tensor) -> None:
+        self.x = Stack(n_stages, shape, like)
+        self.buffers: list[Tensor] = [self.x.blocks]
+
+    def carry_from(self, previous: "Tape", accepted: Tensor | None) -> None:
+        """Make the last stage of the previous step the first of this one (FSAL).
+
+        Rows that were not `accepted` keep their first stage; None means that all were.
+        """
+        for old, new in zip(previous.buffers, self.buffers, strict=True):
+            if accepted is None:
+                new[0].copy_(old[-1])
+            else:
+                torch.where(_column(accepted, old[0]), old[-1], old[0], out=new[0])
+
+    def hold(self, accepted: Tensor) -> None:
+        """Make rows that were not accepted look as if they had stood still.
+
+        A trial step may have overflowed, and zero times infinity would spoil every sum over rows.
+        """
+        for buffer in self.buffers:
+            torch.where(_column(accepted, buffer[0]), buffer, buffer[:1].clone(), out=buffer)
+
+
+def _column(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.view(-1, *[1] * (like.ndim - 1))
+
+
+class Dynamics(ABC):
+    """A field bound to one solve: the derivative of the extended state, and its pullback.
+
+    The pullback of v is (v·∂F/∂x, v·∂F/∂θ). The caller writes the argument of a stage into
+    `tape.x[stage]` before `evaluate`, and v into `v[stage]` before `pullback`.
+    """
+
+    shape: tuple[int, int]
+    """Rows and columns of the extended state."""
+    controlled: Tensor
+    """(width,) of ones and zeros: the columns whose error is controlled."""
+    n_controlled: int
+    v: Stack
+    """Cotangents of the stages' derivatives, after `begin_reverse`."""
+    cotangents: list[Tensor]
+    """All the tensors (stages, rows, ...) that `pullback` fills for `accumulate`, `v` first."""
+
+    def extend(self, z: Tensor, t: float) -> Tensor:
+        """Flatten states (rows, *state) at time t to extended states."""
+        flat = z.flatten(1)
+        n_times = self.shape[1] - flat.shape[1]
+        return torch.cat((flat, flat.new_full((len(flat), n_times), t)), 1) if n_times else flat
+
+    def extend_cotangent(self, g: Tensor) -> Tensor:
+        """Flatten cotangents (n, rows, *state) likewise, with zeros for the time."""
+        flat = g.flatten(2)
+        return torch.nn.functional.pad(flat, (0, self.shape[1] - flat.shape[2]))
+
+    def new_tape(self, n_stages: int) -> Tape:
+        """Return room for one step."""
+        return Tape(n_stages, self.shape, self.controlled)
+
+    @abstractmethod
+    def evaluate(self, tape: Tape, stage: int) -> Tensor:
+        """Return dx/dt at `tape.x[stage]`, of shape (rows, width)."""
+
+    @abstractmethod
+    def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
+        """Make room for cotangents and set the parameters' gradients to zero.
+
+        `weighted` tells whether `accumulate` will come with weights.
+        """
+
+    @abstractmethod
+    def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
+        """Write v·∂F/∂x into `out`, zero in the time column: times are not differentiated."""
+
+    @abstractmethod
+    def accumulate(self, tape: Tape, stages: range, weights: Tensor | None = None) -> None:
+        """Add Σ weights·v·∂F/∂θ over rows and stages; `weights` is (stages, rows, 1)."""
+
+    @abstractmethod
+    def gradients(self) -> list[Tensor | None]:
+        """Return the sums, in the order of the field's parameters."""
+
+
+class ModuleDynamics(Dynamics):
+    """Any module, by autograd on the single evaluation."""
+
+    def __init__(self, field: nn.Module, z0: Tensor) -> None:
+        self.field = field
+        self.state_shape = z0.shape
+        n = z0[0].numel()
+        self.shape = (len(z0), n + 1)
+        self.n_controlled = n
+        self.controlled = z0.new_ones(n + 1)
+        self.controlled[n] = 0.0
+        self.parameters = [p for p in field.parameters() if p.requires_grad]
+        self._time_shape = (-1, *[1] * (z0.ndim - 1))
+        self._one = z0.new_ones((len(z0), 1))
+
+    def evaluate(self, tape: Tape, stage: int) -> Tensor:
+        t, z = self._split(tape.x[stage])
+        return torch.cat((self._call(t, z).flatten(1), self._one), dim=1)
+
+    def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
+        self.v = Stack(n_stages, self.shape, self._one)
+        self.cotangents = [self.v.blocks]
+        self._sums = [torch.zeros_like(p) for p in self.parameters]
+        self._weighted = weighted
+
+    def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
+        t, z = self._split(tape.x[stage])
+        z = z.detach().requires_grad_()
+        # Without weights to wait for, the parameters' part comes out of the same call.
+        parameters = [] if self._weighted else self.parameters
+        gradient, *sums = self._vjp(t, z, self.v[stage], [z, *parameters])
+        self._add(sums)
+        out[:, :-1] = gradient.flatten(1)
+        out[:, -1] = 0.0
+
+    def accumulate(self, tape: Tape, stages: range, weights: Tensor | None = None) -> None:
+        if weights is None or not self.parameters:
+            return
+        for i in stages:
+            self._add(self._vjp(*self._split(tape.x[i]), self.v[i] * weights[i], self.parameters))
+
+    def gradients(self) -> list[Tensor | None]:
+        sums = iter(self._sums)
+        return [next(sums) if p.requires_grad else None for p in self.field.parameters()]
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[:, -1].reshape(self._time_shape), x[:, :-1].reshape(self.state_shape)
+
+    def _call(self, t: Tensor, z: Tensor) -> Tensor:
+        dz = self.field(t, z)
+        if dz.shape != z.shape:
+            raise ValueError(
+                f"the field must return one derivative per state, shape {tuple(z.shape)}, "
+                f"got {tuple(dz.shape)}"
+            )
+        return dz
+
+    def _add(self, gradients: list[Tensor]) -> None:
+        for total, gradient in zip(self._sums, gradients, strict=False):
+            total.add_(gradient)
+
+    def _vjp(self, t: Tensor, z: Tensor, v: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+        with torch.enable_grad():
+            dz = self._call(t, z)
+        gradients = torch.autograd.grad(
+            dz,
+            inputs,
+            v[:, :-1].reshape(self.state_shape),
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        return list(gradients)
+
+
+class DenseForm(NamedTuple):
+    """A field as a stack of dense layers.
+
+    Attributes
+    ----------
+    weights, biases : sequences of Tensor
+        One of shape (n_out, n_in) and one of shape (n_out,) a layer; with time, the first
+        layer's last input is t.
+    activation : str
+        Between the layers; the last is linear.
+    time_dependent : bool
+        Whether t is an input.
+    """
+
+    weights: Sequence[Tensor]
+    biases: Sequence[Tensor]
+    activation: str
+    time_dependent: bool
+
+
+@runtime_checkable
+class ClosedFormField(Protocol):
+    """A field with a pullback written by hand."""
+
+    def dynamics(self, z0: Tensor) -> Dynamics:
+        """Bind the field to a solve that starts at `z0`."""
+
+
+@runtime_checkable
+class DenseField(Protocol):
+    """A field that is a stack of dense layers."""
+
+    def dense_form(self) -> DenseForm:
+        """Return the layers."""
+
+
+def bind(field: nn.Module, z0: Tensor) -> Dynamics:
+    """Bind a field to one solve, in closed form where it offers one."""
+    if isinstance(field, ClosedFormField):
+        return field.dynamics(z0)
+    return ModuleDynamics(field, z0)

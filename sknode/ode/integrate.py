@@ -1,0 +1,371 @@
+"""The stepping loops: a fixed grid, and adaptive with a step size for each row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..exceptions import SolverError
+from .control import Controller, Tolerance
+from .field import Dynamics, Stack, Tape
+from .step import coefficients, take_step
+from .tableau import Tableau
+
+__all__ = ["Method", "Stats", "Step", "Trajectory", "integrate", "steps"]
+
+# A look at the device costs a host as much as many kernels, so off the CPU the loop looks only
+# every few steps whether it is done: the steps too many are steps of size zero.
+STEPS_BETWEEN_LOOKS = 4
+
+
+class Method(NamedTuple):
+    """Everything about a solve but the field and the state.
+
+    `n_steps` is the number of steps of a fixed grid, and None for adaptive steps; `first_step`
+    is None where each row chooses its own.
+    """
+
+    tableau: Tableau
+    tolerance: Tolerance
+    n_steps: int | None
+    max_steps: int
+    first_step: float | Tensor | None = None
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether each row chooses its own steps."""
+        return self.tableau.adaptive and self.n_steps is None
+
+
+class Step(NamedTuple):
+    """One step of all rows.
+
+    Attributes
+    ----------
+    tape : Tape
+        The stages.
+    stack : Stack
+        (x, S_1, ..., S_s), valid until the next step is asked for.
+    h : Tensor of shape (rows, 1) or ()
+        Step sizes, zero for rows that were rejected or are finished.
+    before, after : Tensor of shape (rows,) or ()
+        The time left to go, at the step's two ends.
+    end : Tensor of shape (rows, width)
+        The state after the step, valid until the next step is asked for.
+    proposal : Tensor of shape (rows,), or None on a fixed grid
+        The step sizes that the controller would take next, were there time left.
+    """
+
+    tape: Tape
+    stack: Stack
+    h: Tensor
+    before: Tensor
+    after: Tensor
+    end: Tensor
+    proposal: Tensor | None = None
+
+
+@dataclass(eq=False)
+class Stats:
+    """What a solve cost.
+
+    Attributes
+    ----------
+    accepted, rejected : Tensor of int64, shape (rows,)
+        Steps of each row.
+    nfe : Tensor of int64, shape (rows,)
+        Evaluations of the field that each row took part in, forward.
+    nfe_forward, nfe_backward : int
+        Evaluations of the field by the whole batch, a batch counting one. Backward, a pullback
+        counts as an evaluation; the number is zero until the backward pass has run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknode.modules import MLPField
+    >>> from sknode.ode import odeint
+    >>> field = MLPField(2, time_dependent=False)
+    >>> stats = odeint(field, torch.ones(3, 2), torch.tensor([0.0, 1.0]), solver="rk4").stats
+    >>> stats.accepted, stats.nfe_forward
+    (tensor([1, 1, 1]), 4)
+    """
+
+    n_rows: int
+    n_stages: int
+    fsal: bool
+    nfe_forward: int = 0
+    nfe_backward: int = 0
+    _n_steps: int = 0
+    _counts: Tensor | None = None
+    _uncounted: list[tuple[Tensor, Tensor]] = dataclass_field(default_factory=list)
+    _first_proposal: Tensor | None = None
+
+    def add(self, step: Step) -> None:
+        """Take note of a step.
+
+        Counting is put off until somebody asks, or many steps have come together: a training
+        step that nobody looks at does not pay for it.
+        """
+        if self._n_steps == 0:
+            self._first_proposal = step.proposal
+        self._n_steps += 1
+        self._uncounted.append((step.before, step.after))
+        if len(self._uncounted) == 64:
+            self._count()
+
+    def _count(self) -> Tensor:
+        if self._uncounted:
+            before, after = (torch.stack(ends) for ends in zip(*self._uncounted, strict=True))
+            self._uncounted.clear()
+            tried, accepted = (before != 0).sum(0), (before != after).sum(0)
+            counts = torch.stack((accepted, tried - accepted))
+            self._counts = counts if self._counts is None else self._counts + counts
+        assert self._counts is not None
+        return self._counts.reshape(2, -1).expand(2, self.n_rows)
+
+    @property
+    def accepted(self) -> Tensor:
+        """Steps that each row took."""
+        return self._count()[0]
+
+    @property
+    def rejected(self) -> Tensor:
+        """Steps that each row tried and gave up."""
+        return self._count()[1]
+
+    @property
+    def nfe(self) -> Tensor:
+        """Evaluations of the field that each row took part in."""
+        stages = self.n_stages - 1 if self.fsal else self.n_stages
+        # The evaluations outside the steps: the first stage, and the one that helps to choose
+        # the first step.
+        outside = self.nfe_forward - stages * self._n_steps
+        return stages * self._count().sum(0) + outside
+
+    @property
+    def first_step(self) -> Tensor | None:
+        """The first step size that would have suited every row; None on a fixed grid."""
+        return None if self._first_proposal is None else self._first_proposal.abs().amin()
+
+
+class Trajectory(NamedTuple):
+    """States at the times asked for, (n_times, rows, width), and what they cost.
+
+    `record` holds every step with, where there are times in between, the weights
+    (1 + stages, n_between, rows) that read the states off (x, S_1, ...).
+    """
+
+    x: Tensor
+    stats: Stats
+    record: list[tuple[Step, Tensor | None]]
+
+
+def integrate(
+    system: Dynamics, x0: Tensor, times: list[float], method: Method, *, record: bool = False
+) -> Trajectory:
+    """Solve from `x0` at the first time to the last, and read off the states at all of them."""
+    outputs = _Outputs(x0, times, method.tableau)
+    stats = Stats(len(x0), method.tableau.n_stages, method.tableau.fsal)
+    kept = []
+    for step in steps(system, x0, times, method, stats, keep_tapes=record):
+        weights = outputs.read(step)
+        stats.add(step)
+        if record:
+            kept.append((step, weights))
+    outputs.finish(step.end)
+    return Trajectory(outputs.x, stats, kept)
+
+
+def steps(
+    system: Dynamics,
+    x0: Tensor,
+    times: list[float],
+    method: Method,
+    stats: Stats,
+    *,
+    keep_tapes: bool,
+) -> Iterator[Step]:
+    """Go from `x0` at the first time to the last, one step of all rows after another.
+
+    With `keep_tapes` each step has a tape of its own, otherwise all share one.
+    """
+    walk = _Walk(system, x0, method.tableau, stats, keep_tapes)
+    if method.adaptive:
+        return _adaptive(walk, times[0], times[-1], method)
+    if method.n_steps is None:
+        return _fixed(walk, times)
+    span = torch.linspace(times[0], times[-1], method.n_steps + 1, dtype=torch.float64)
+    return _fixed(walk, span.tolist())
+
+
+class _Walk:
+    """Where a solve stands: the stack with x at its bottom, the tape, the last derivative."""
+
+    def __init__(
+        self, system: Dynamics, x0: Tensor, tableau: Tableau, stats: Stats, keep_tapes: bool
+    ) -> None:
+        self.system, self.tableau, self.stats, self.keep_tapes = system, tableau, stats, keep_tapes
+        self.stack = Stack(tableau.n_stages + 1, x0.shape, x0)
+        self.x = self.stack[0]
+        self.x.copy_(x0)
+        self.tape = system.new_tape(tableau.n_stages)
+        self.k: Tensor | None = None
+        self._fresh = True
+
+    def first_stage(self) -> Tensor:
+        """Return the derivative at x, which FSAL methods know from the step before."""
+        if self.k is None:
+            self.tape.x[0].copy_(self.x)
+            self.k = self.system.evaluate(self.tape, 0)
+            self.stats.nfe_forward += 1
+        return self.k
+
+    def step(self, h: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Try a step from x."""
+        torch.mul(self.first_stage(), h, out=self.stack[1])
+        self.stats.nfe_forward += self.tableau.n_stages - 1
+        return take_step(self.system, self.tableau, self.stack, self.tape, h)
+
+    def move(self, end: Tensor, k: Tensor | None, accepted: Tensor | None = None) -> None:
+        """Go to the end of the step, in the rows that were accepted (None: all)."""
+        previous = self.tape
+        if self.keep_tapes:
+            self.tape = self.system.new_tape(self.tableau.n_stages)
+        if self.tableau.fsal:
+            self.tape.carry_from(previous, accepted)
+        if accepted is None:
+            self.x.copy_(end)
+            self.k = k if self.tableau.fsal else None
+        else:
+            column = accepted.unsqueeze(1)
+            torch.where(column, end, self.x, out=self.x)
+            self.k = torch.where(column, k, self.k)
+
+
+def _fixed(walk: _Walk, grid: list[float]) -> Iterator[Step]:
+    nodes = walk.x.new_tensor(grid)
+    left = (nodes[-1] - nodes).unbind()
+    sizes = walk.x.new_tensor([b - a for a, b in pairwise(grid)]).unbind()
+    sums = []
+    for h, before, after in zip(sizes, left[:-1], left[1:], strict=True):
+        end, k = walk.step(h)
+        yield Step(walk.tape, walk.stack, h, before, after, end)
+        walk.move(end, k)
+        sums.append(end.sum())
+    finite = torch.isfinite(walk.x).all(dim=1)
+    if not bool(finite.all()):
+        n = int(torch.isfinite(torch.stack(sums)).sum())
+        raise SolverError(
+            f"the state was last finite at t={grid[n]:.4g} after {n} of {len(sums)} steps, and "
+            f"{int((~finite).sum())} of {len(finite)} rows overflowed; raise `n_steps`, or choose "
+            "an adaptive `solver`"
+        )
+
+
+def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterator[Step]:
+    x, tableau = walk.x, method.tableau
+    controller = Controller(walk.system, tableau, method.tolerance)
+    error_weights = coefficients(tableau, x.dtype, x.device).error
+    assert error_weights is not None
+    towards = torch.minimum if stop > start else torch.maximum
+    every = 1 if x.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+    left = x.new_full((len(x),), stop - start)
+    wanted = _first_steps(walk, controller, stop - start, method)
+    error = torch.empty_like(x)
+    for n in range(1, method.max_steps + 1):
+        tried = towards(wanted, left)
+        end, k = walk.step(tried.unsqueeze(1))
+        walk.stack.combine(error_weights, out=error.view(-1))
+        accepted, factor = controller.judge(x, end, error)
+        all_accepted = every == 1 and bool(accepted.all())
+        wanted = tried * factor
+        h = tried if all_accepted else torch.where(accepted, tried, 0.0)
+        after = left - h
+        if not all_accepted:
+            walk.tape.hold(accepted)
+            end = torch.where(accepted.unsqueeze(1), end, x)
+        yield Step(walk.tape, walk.stack, h.unsqueeze(1), left, after, end, wanted)
+        left = after
+        if n % every == 0 or n == method.max_steps:
+            if not bool(left.any()):
+                return
+            if not all_accepted:
+                _check_progress(stop, left, wanted, n)
+        walk.move(end, k, None if all_accepted else accepted)
+    _fail(stop, left, left != 0, n, "loosen `tolerance` or raise `max_steps`", "stopped")
+
+
+def _first_steps(walk: _Walk, controller: Controller, span: float, method: Method) -> Tensor:
+    sign = 1.0 if span > 0 else -1.0
+    if method.first_step is not None:
+        given = torch.as_tensor(method.first_step, dtype=walk.x.dtype, device=walk.x.device)
+        return (sign * given).expand(len(walk.x))
+    walk.first_stage()
+    walk.stats.nfe_forward += 1
+    k = walk.k
+    assert k is not None
+    return sign * controller.first_step(walk.x, k, span, walk.tape, method.tableau.order)
+
+
+def _check_progress(stop: float, left: Tensor, wanted: Tensor, n: int) -> None:
+    """Fail if a step has become too small to change the time, or is not a number."""
+    reached = stop - left
+    moves = (reached + wanted - reached).abs() > 0
+    stuck = (left != 0) & ~moves
+    if bool(stuck.any()):
+        advice = (
+            "loosen `tolerance`, or check that the field is finite and smooth there "
+            "(large weights or inputs make it overflow)"
+        )
+        _fail(stop, left, stuck, n, advice, "the step size fell below the smallest representable")
+
+
+def _fail(stop: float, left: Tensor, rows: Tensor, n: int, advice: str, what: str) -> None:
+    reached = stop - left[rows].abs().max().item() * (1 if bool((left >= 0).all()) else -1)
+    raise SolverError(
+        f"{what} at t={reached:.4g} after {n} steps in {int(rows.sum())} of {len(rows)} rows; "
+        f"{advice}"
+    )
+
+
+class _Outputs:
+    """The states at the times asked for, read off the steps as they pass."""
+
+    def __init__(self, x0: Tensor, times: list[float], tableau: Tableau) -> None:
+        self.x = x0.new_empty((len(times), *x0.shape))
+        self.x[0] = x0
+        self._between = None
+        if len(times) > 2:
+            dtype = x0.dtype
+            self._between = x0.new_tensor([times[-1] - t for t in times[1:-1]]).unsqueeze(1)
+            self._dense = coefficients(tableau, dtype, x0.device).dense
+
+    def read(self, step: Step) -> Tensor | None:
+        """Read the states at the times within this step; return the weights that do it.
+
+        The weights are (1 + stages, n_between, rows), zero where a time lies outside of a row's
+        step. Which step a time belongs to is decided on the time left at the step's ends, which
+        neighbouring steps share to the last bit.
+        """
+        if self._between is None:
+            return None
+        left = self._between
+        inside = (step.after.abs() <= left.abs()) & (left.abs() < step.before.abs())
+        theta = torch.where(inside, (step.before - left) / step.h.view(-1), 0.0)
+        theta = theta.expand(len(left), step.end.shape[0])
+        inside = inside.expand_as(theta)
+        powers = torch.stack([theta**p for p in range(1, self._dense.shape[1] + 1)])
+        weights = torch.cat(
+            (inside.unsqueeze(0).to(theta.dtype), torch.einsum("sp,pkr->skr", self._dense, powers))
+        )
+        states = torch.einsum("skr,srd->krd", weights, step.stack.blocks)
+        torch.where(inside.unsqueeze(2), states, self.x[1:-1], out=self.x[1:-1])
+        return weights
+
+    def finish(self, end: Tensor) -> None:
+        """Take the state at the last time, which is where the last step ends."""
+        self.x[-1] = end

@@ -1,0 +1,181 @@
+"""The public solve."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .adjoint import ADJOINTS, Problem, solve
+from .control import Tolerance
+from .integrate import Method, Stats
+from .tableau import TABLEAUS
+
+__all__ = ["Solution", "odeint"]
+
+
+class Solution(NamedTuple):
+    """The states at the times asked for, and what they cost.
+
+    Attributes
+    ----------
+    z : Tensor of shape (len(t), rows, *state)
+        z[i] is the state at t[i]; z[0] is the initial state.
+    stats : Stats
+        Steps and evaluations.
+    """
+
+    z: Tensor
+    stats: Stats
+
+
+def odeint(
+    field: nn.Module,
+    z0: Tensor,
+    t: Tensor,
+    *,
+    solver: str = "dopri5",
+    tolerance: float | tuple[float, float] = 1e-3,
+    n_steps: int | None = None,
+    max_steps: int = 1000,
+    adjoint: str | None = "discrete",
+    adjoint_tolerance: float | tuple[float, float] | None = None,
+    first_step: float | Tensor | None = None,
+) -> Solution:
+    """Solve z' = f(t, z) for a batch of rows, each with a step size of its own.
+
+    Parameters
+    ----------
+    field : nn.Module
+        f, called as `field(t, z)` with z of shape (rows, *state) and t of shape (rows, 1, ...),
+        one time per row; it returns the derivative, of the shape of z. Gradients flow to its
+        `parameters()`. A row of its result must depend on that row of z alone.
+    z0 : Tensor of shape (rows, *state), float32 or float64
+        The states at t[0].
+    t : Tensor of shape (n_times,), n_times >= 2
+        Strictly increasing or decreasing times at which the states are wanted. They are not
+        differentiated.
+    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
+        The Runge-Kutta method. The last three estimate their error and choose their steps, unless
+        `n_steps` is given.
+    tolerance : float or (float, float), default=1e-3
+        Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
+        A step of a row is accepted if its estimated error, in the root mean square over the
+        row's state, is at most atol + rtol·|z|.
+    n_steps : int or None, default=None
+        Number of equal steps between t[0] and t[-1], the same for every row. States at times in
+        between are read off the method's interpolant. None: steps chosen by error, or for the
+        methods without an error estimate one step from each time to the next.
+    max_steps : int, default=1000
+        Adaptive methods give up after so many steps, rejected ones included.
+    adjoint : {"discrete", "continuous", None}, default="discrete"
+        How the backward pass differentiates. "discrete": a reverse sweep through the accepted
+        steps, the exact gradient of what was computed for the steps taken; memory grows with the
+        steps. "continuous": the adjoint ODE solved backwards, whose memory does not; its
+        gradient is as exact as `adjoint_tolerance`. None: autograd through the steps, for fields
+        whose gradient is itself to be differentiated.
+    adjoint_tolerance : float, (float, float) or None, default=None
+        Tolerance of the continuous adjoint; None: that of the solve. Rows' cotangents are scaled
+        to size one for it.
+    first_step : float, Tensor of shape () or None, default=None
+        Size of the first step that adaptive methods try, for all rows. None: each row chooses its
+        own, which takes one evaluation.
+
+    Returns
+    -------
+    Solution
+        The states `z`, of shape (len(t), rows, *state), and the `stats`.
+
+    Raises
+    ------
+    SolverError
+        If a state is not finite, a step becomes too small to change the time, or `max_steps` do
+        not suffice.
+    ValueError, TypeError
+        If an argument is not as described here.
+
+    References
+    ----------
+    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
+       NeurIPS 2018.
+    .. [2] Hairer, Nørsett, Wanner, "Solving Ordinary Differential Equations I", Springer 1993.
+
+    Examples
+    --------
+    Exponential decay, z' = −z:
+
+    >>> import torch
+    >>> from sknode.ode import odeint
+    >>> class Decay(torch.nn.Module):
+    ...     def forward(self, t, z):
+    ...         return -z
+    >>> z, stats = odeint(Decay(), torch.ones(2, 1), torch.tensor([0.0, 1.0]), tolerance=1e-6)
+    >>> z.shape
+    torch.Size([2, 2, 1])
+    >>> torch.allclose(z[-1], torch.exp(torch.tensor(-1.0)), rtol=1e-5)
+    True
+    """
+    _check_operands(field, z0, t)
+    _check_choice("solver", solver, TABLEAUS)
+    _check_choice("adjoint", adjoint, (*ADJOINTS, None))
+    method = Method(
+        TABLEAUS[solver],
+        _tolerance("tolerance", tolerance),
+        None if n_steps is None else _count("n_steps", n_steps),
+        _count("max_steps", max_steps),
+        first_step,
+    )
+    backward_method = method._replace(first_step=None)
+    if adjoint_tolerance is not None:
+        tolerances = _tolerance("adjoint_tolerance", adjoint_tolerance)
+        backward_method = backward_method._replace(tolerance=tolerances)
+    problem = Problem(field, t.tolist(), method, backward_method)
+    return Solution(*solve(problem, z0, adjoint))
+
+
+def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:
+    if not isinstance(field, nn.Module):
+        raise TypeError(
+            f"field must be a torch.nn.Module called as field(t, z), got {type(field).__name__}"
+        )
+    if not isinstance(z0, Tensor) or not isinstance(t, Tensor):
+        raise TypeError(f"z0 and t must be tensors, got {type(z0).__name__}, {type(t).__name__}")
+    if z0.ndim < 2 or len(z0) == 0:
+        raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
+    if z0.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
+    for name, parameter in field.named_parameters():
+        if (parameter.dtype, parameter.device) != (z0.dtype, z0.device):
+            raise ValueError(
+                f"the field and z0 must agree in dtype and device: {name} is {parameter.dtype} on "
+                f"{parameter.device}, z0 is {z0.dtype} on {z0.device}"
+            )
+    if t.ndim != 1 or len(t) < 2:
+        raise ValueError(f"t must be one-dimensional with two or more times, got {(*t.shape,)}")
+    if t.requires_grad:
+        raise ValueError("t must not require a gradient: times are not differentiated")
+    differences = t.diff()
+    if not bool(torch.isfinite(t).all() and ((differences > 0).all() or (differences < 0).all())):
+        raise ValueError(
+            f"t must be finite and strictly increasing or strictly decreasing, got {t.tolist()}"
+        )
+
+
+def _check_choice(name: str, value: str | None, known: Iterable[str | None]) -> None:
+    choices = list(known)
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        raise ValueError(f"{name}={value!r} is not known; choose from {choices}")
+
+
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return value
+
+
+def _tolerance(name: str, value: float | tuple[float, float]) -> Tolerance:
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    numbers = [x for x in pair if isinstance(x, int | float) and 0 < x < float("inf")]
+    if len(pair) != 2 or len(numbers) != 2:
+        raise ValueError(f"{name} must be a positive number or a pair of them, got {value!r}")
+    return Tolerance(float(pair[0]), float(pair[1]))
