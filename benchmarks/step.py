@@ -1,7 +1,7 @@
 """One training step of a Neural ODE: sknode against torchdiffeq, in the same run.
 
 The model is an MLP field with two tanh layers and a linear head; a step is the solve, a
-cross-entropy loss, the backward pass and Adam. All contenders start from the same weights, take
+cross-entropy loss, the backward pass and fused Adam. All contenders start from the same weights, take
 turns at every repetition, and have run a few steps before the clock starts.
 
     python benchmarks/step.py [--repetitions 200]
@@ -58,7 +58,7 @@ def training_step(make_block: Callable, rows: int, dims: int, width: int) -> Cal
     x, y = torch.randn(rows, dims), torch.randint(N_CLASSES, (rows,))
     field = MLPField(dims, hidden_layer_sizes=(width, width))
     model = nn.Sequential(make_block(field), nn.Linear(dims, N_CLASSES))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
 
     def step() -> None:
         optimizer.zero_grad()

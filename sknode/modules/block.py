@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from ..ode import Solution, Stats, odeint
+from ..ode import Stats
+from ..ode.adjoint import solve
+from ..ode.odeint import check_settings
+from ..ode.workspace import Pool
 
 __all__ = ["ODEBlock"]
 
@@ -59,39 +62,26 @@ class ODEBlock(nn.Module):
         if not 0 < abs(t1) < float("inf"):
             raise ValueError(f"t1 must be finite and not zero, got {t1!r}")
         self.field = field
-        self.t1 = t1
-        self.solver = solver
-        self.tolerance = tolerance
-        self.n_steps = n_steps
-        self.max_steps = max_steps
-        self.adjoint = adjoint
-        self.adjoint_tolerance = adjoint_tolerance
+        self.t1 = float(t1)
+        self.settings = check_settings(
+            solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance
+        )
         self.stats: Stats | None = None
         self._first_step: Tensor | None = None
+        self._pool = Pool()
 
     def forward(self, z0: Tensor) -> Tensor:
         """Return z(t1), of the shape of z0, (rows, *state)."""
-        first_step = self._first_step if self.training else None
-        solution = self._solve(z0, torch.tensor([0.0, self.t1]), first_step)
-        self.stats = solution.stats
+        settings = self.settings
+        if self.training and self._first_step is not None:
+            method = settings.method._replace(first_step=self._first_step)
+            settings = settings._replace(method=method)
+        z, self.stats = solve(self.field, z0, [0.0, self.t1], settings, self._pool)
         if self.training:
-            self._first_step = solution.stats.first_step
-        return solution.z[-1]
+            self._first_step = self.stats.first_step
+        return z.squeeze(0)
 
     def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
         """Return the states (len(t), rows, *state) at times t, the first of which has z = z0."""
-        return self._solve(z0, t, None).z
-
-    def _solve(self, z0: Tensor, t: Tensor, first_step: Tensor | None) -> Solution:
-        return odeint(
-            self.field,
-            z0,
-            t,
-            solver=self.solver,
-            tolerance=self.tolerance,
-            n_steps=self.n_steps,
-            max_steps=self.max_steps,
-            adjoint=self.adjoint,
-            adjoint_tolerance=self.adjoint_tolerance,
-            first_step=first_step,
-        )
+        z, _ = solve(self.field, z0, t.tolist(), self.settings)
+        return torch.cat((z0.unsqueeze(0), z))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ode.field import DenseForm, Dynamics, Stack, Tape
-from .activations import ACTIVATIONS, Activation
+from .activations import ACTIVATIONS
 
 __all__ = ["MLPField"]
 
@@ -80,16 +80,16 @@ class MLPField(nn.Module):
         return last(z)
 
     def dense_form(self) -> DenseForm:
-        """Return the layers as plain tensors."""
+        """Return the layers."""
         return DenseForm(
-            [layer.weight.detach() for layer in self.layers],
-            [layer.bias.detach() for layer in self.layers],
+            [layer.weight for layer in self.layers],
+            [layer.bias for layer in self.layers],
             self.activation,
             self.time_dependent,
         )
 
     def dynamics(self, z0: Tensor) -> Dynamics:
-        """Bind the field to a solve that starts at `z0`, of shape (rows, n_dims)."""
+        """Bind the field to solves whose states have the shape of `z0`, (rows, n_dims)."""
         n_dims = self.layers[-1].out_features
         if z0.ndim != 2 or z0.shape[1] != n_dims:
             raise ValueError(
@@ -100,25 +100,37 @@ class MLPField(nn.Module):
 
 
 class DenseTape(Tape):
-    """The stages' arguments and, for each hidden layer, what its activation made of them."""
+    """The stages' arguments and, for each hidden layer, what went into and came out of it."""
 
-    def __init__(self, n_stages: int, rows: int, widths: Sequence[int], dynamics: "DenseDynamics"):
-        super().__init__(n_stages, dynamics.shape, dynamics.controlled)
-        like = dynamics.controlled
-        self.outputs = [Stack(n_stages, (rows, width), like) for width in widths]
-        self.inputs = self.outputs
+    def __init__(self, n_stages: int, dynamics: "DenseDynamics") -> None:
+        rows, like = dynamics.shape[0], dynamics.controlled
+        super().__init__(n_stages, dynamics.shape, like)
+        widths = [len(bias) for bias in dynamics.biases[:-1]]
+        outputs = [Stack(n_stages, (rows, width), like) for width in widths]
+        saved = outputs
         if dynamics.activation.saves_input:
-            self.inputs = [Stack(n_stages, (rows, width), like) for width in widths]
-        self.buffers += [stack.blocks for stack in self.outputs]
-        if dynamics.activation.saves_input:
-            self.buffers += [stack.blocks for stack in self.inputs]
+            saved = [Stack(n_stages, (rows, width), like) for width in widths]
+            self.buffers += [stack.blocks for stack in saved]
+        self.buffers += [stack.blocks for stack in outputs]
+        self.inputs = [self.x, *outputs]
+        self.saved = saved
+        self.hidden = [
+            [
+                (weight.t(), bias, u[i], y[i])
+                for weight, bias, u, y in zip(
+                    dynamics.weights[:-1], dynamics.biases[:-1], saved, outputs, strict=True
+                )
+            ]
+            for i in range(n_stages)
+        ]
+        """For each stage, the hidden layers: weight, bias, and where u and y go."""
 
 
 class DenseDynamics(Dynamics):
     """Dense layers in closed form.
 
-    With time, the last layer has one more output, whose weights are zero and whose bias is one:
-    the derivative of t. The constants of the activation are folded into the layers around it.
+    The constants of the activation are folded into the layers around it. With time, the last
+    layer has one more output, whose weights are zero and whose bias is one: the derivative of t.
     """
 
     def __init__(self, form: DenseForm, z0: Tensor) -> None:
@@ -129,104 +141,102 @@ class DenseDynamics(Dynamics):
         self.n_controlled = n
         self.controlled = z0.new_ones(self.shape[1])
         self.controlled[n:] = 0.0
-        self.weights, self.biases = _fold(form, self.activation)
-        self._hidden = list(
-            zip((w.t() for w in self.weights[:-1]), self.biases[:-1], strict=True)
-        )
+        shapes = [weight.shape for weight in form.weights]
+        shapes[-1] = torch.Size((self.shape[1], shapes[-1][1]))
+        self.weights = [z0.new_zeros(shape) for shape in shapes]
+        self.biases = [z0.new_ones(shape[0]) for shape in shapes]
         self._last = self.weights[-1].t()
-        # The cotangent of the time is never wanted.
-        self._first = self.weights[0]
-        if form.time_dependent:
-            self._first = self._first.clone()
-            self._first[:, -1] = 0.0
+        # As the first layer, but without the time: its cotangent is never wanted.
+        self._first = z0.new_zeros(shapes[0])
+        self._ones = z0.new_ones(max(shape[1] for shape in shapes))
+
+    def load(self) -> None:
+        inner, outer, shift = self.activation.inner, self.activation.outer, self.activation.shift
+        last = len(self.weights) - 1
+        for i, (weight, bias) in enumerate(zip(self.form.weights, self.form.biases, strict=True)):
+            n_out, n_in = weight.shape
+            folded, folded_bias = self.weights[i][:n_out], self.biases[i][:n_out]
+            out = inner if i < last else 1.0
+            scale = out * outer if i else out
+            torch.mul(weight, scale, out=folded)
+            if i and shift:
+                torch.addmv(
+                    bias, folded, self._ones[:n_in], beta=out, alpha=shift / outer, out=folded_bias
+                )
+            else:
+                torch.mul(bias, out, out=folded_bias)
+        n = self.n_controlled
+        self._first[:, :n] = self.weights[0][:, :n]
 
     def new_tape(self, n_stages: int) -> DenseTape:
-        return DenseTape(n_stages, self.shape[0], [len(b) for b in self.biases[:-1]], self)
+        return DenseTape(n_stages, self)
 
     def evaluate(self, tape: Tape, stage: int) -> Tensor:
         assert isinstance(tape, DenseTape)
         a = tape.x[stage]
-        for (weight, bias), u, y in zip(self._hidden, tape.inputs, tape.outputs, strict=True):
-            torch.addmm(bias, a, weight, out=u[stage])
-            a = self.activation.kernel(u[stage], y[stage])
+        kernel = self.activation.kernel
+        for weight, bias, u, y in tape.hidden[stage]:
+            torch.addmm(bias, a, weight, out=u)
+            kernel(u, y)
+            a = y
         return torch.addmm(self.biases[-1], a, self._last)
 
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
-        rows = self.shape[0]
-        widths = [len(b) for b in self.biases]
+        if not hasattr(self, "_deltas"):
+            self._make_room(n_stages)
+        self._sums.zero_()
+
+    def _make_room(self, n_stages: int) -> None:
+        rows, widths = self.shape[0], [len(bias) for bias in self.biases]
         self._deltas = [Stack(n_stages, (rows, width), self.controlled) for width in widths]
         self.v = self._deltas[-1]
         self.cotangents = [delta.blocks for delta in reversed(self._deltas)]
-        self._weight_sums = [torch.zeros_like(w) for w in self.weights]
-        self._bias_sums = [torch.zeros_like(b) for b in self.biases]
+        layers = [*self.weights, *self.biases]
+        self._sums = self.controlled.new_empty(sum(layer.numel() for layer in layers))
+        parts = self._sums.split([layer.numel() for layer in layers])
+        sums = [part.view_as(layer) for part, layer in zip(parts, layers, strict=True)]
+        self._weight_sums, self._bias_sums = sums[: len(widths)], sums[len(widths) :]
+        self._ones_of_rows = self.controlled.new_ones(n_stages * rows)
 
     def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
         assert isinstance(tape, DenseTape)
         v = self.v[stage]
-        for i in reversed(range(len(self._hidden))):
-            delta = self._deltas[i][stage]
-            torch.mm(v, self.weights[i + 1], out=delta)
-            v = self.activation.backward(delta, tape.inputs[i][stage], delta)
+        backward = self.activation.backward
+        for i in range(len(self.weights) - 1, 0, -1):
+            delta = self._deltas[i - 1][stage]
+            torch.mm(v, self.weights[i], out=delta)
+            backward(delta, tape.saved[i - 1][stage], delta)
+            v = delta
         torch.mm(v, self._first, out=out)
 
-    def accumulate(self, tape: Tape, stages: range, weights: Tensor | None = None) -> None:
+    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, DenseTape)
-        part = slice(stages.start, stages.stop)
-        inputs = [tape.x, *tape.outputs]
-        for i, delta in enumerate(self._deltas):
-            d = delta.blocks[part]
-            if weights is not None:
-                d = d * weights
-            d = d.flatten(0, 1)
-            _add_product(self._weight_sums[i], d, inputs[i].blocks[part].flatten(0, 1))
-            self._bias_sums[i].add_(d.sum(0))
+        for i, (deltas, inputs) in enumerate(zip(self._deltas, tape.inputs, strict=True)):
+            if weights is None:
+                delta = deltas.rows(n_stages)
+            else:
+                delta = (deltas.blocks[:n_stages] * weights).flatten(0, 1)
+            _add_product(self._weight_sums[i], delta, inputs.rows(n_stages))
+            self._bias_sums[i].addmv_(delta.t(), self._ones_of_rows[: len(delta)])
 
     def gradients(self) -> list[Tensor | None]:
-        return _unfold(self.form, self.activation, self._weight_sums, self._bias_sums)
+        inner, outer, shift = self.activation.inner, self.activation.outer, self.activation.shift
+        gradients: list[Tensor | None] = []
+        last = len(self.weights) - 1
+        for i, form_weight in enumerate(self.form.weights):
+            n_out = len(form_weight)
+            out = inner if i < last else 1.0
+            bias = self._bias_sums[i][:n_out] * out
+            weight = self._weight_sums[i][:n_out] * (out * outer if i else out)
+            if i and shift:
+                weight.add_(bias.unsqueeze(1), alpha=shift)
+            gradients += [weight, bias]
+        return gradients
 
 
-def _add_product(total: Tensor, d: Tensor, a: Tensor) -> None:
-    """Add dᵀa, with the narrower of the two on the left, where BLAS takes it much faster."""
-    if d.shape[1] > a.shape[1]:
-        total.t().addmm_(a.t(), d)
+def _add_product(total: Tensor, delta: Tensor, a: Tensor) -> None:
+    """Add δᵀa, with the narrower of the two on the left, where BLAS takes it much faster."""
+    if delta.shape[1] > a.shape[1]:
+        total.t().addmm_(a.t(), delta)
     else:
-        total.addmm_(d.t(), a)
-
-
-def _fold(form: DenseForm, activation: Activation) -> tuple[list[Tensor], list[Tensor]]:
-    """Write the layers in terms of the activation's kernel, with the derivative of t appended."""
-    inner, outer, shift = activation.inner, activation.outer, activation.shift
-    weights, biases = list(form.weights), list(form.biases)
-    if shift:
-        for i in range(1, len(weights)):
-            biases[i] = biases[i] + shift * weights[i].sum(1)
-    if (inner, outer) != (1.0, 1.0):
-        last = len(weights) - 1
-        for i in range(len(weights)):
-            weights[i] = weights[i] * ((outer if i else 1.0) * (inner if i < last else 1.0))
-            biases[i] = biases[i] * (inner if i < last else 1.0)
-    if form.time_dependent:
-        weights[-1] = nn.functional.pad(weights[-1], (0, 0, 0, 1))
-        biases[-1] = nn.functional.pad(biases[-1], (0, 1), value=1.0)
-    return weights, biases
-
-
-def _unfold(
-    form: DenseForm, activation: Activation, weight_sums: list[Tensor], bias_sums: list[Tensor]
-) -> list[Tensor | None]:
-    """Turn gradients of the folded layers into those of the layers, weight and bias in turn."""
-    inner, outer, shift = activation.inner, activation.outer, activation.shift
-    gradients: list[Tensor | None] = []
-    last = len(weight_sums) - 1
-    for i, (weight, bias) in enumerate(zip(weight_sums, bias_sums, strict=True)):
-        n_out = len(form.biases[i])
-        weight, bias = weight[:n_out], bias[:n_out]
-        scale = inner if i < last else 1.0
-        if scale != 1.0:
-            bias = bias * scale
-        if scale * outer != 1.0:
-            weight = weight * (scale * (outer if i else 1.0))
-        if shift and i:
-            weight = weight.add(bias.unsqueeze(1), alpha=shift)
-        gradients += [weight, bias]
-    return gradients
+        total.addmm_(delta.t(), a)

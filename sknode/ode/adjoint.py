@@ -22,44 +22,66 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
-from .field import Dynamics, Stack, Tape, bind
+from .field import Dynamics, Tape, bind
 from .integrate import Method, Stats, Trajectory, integrate, steps
 from .step import differentiable_step
 from .tableau import Tableau
+from .workspace import Lease, Pool, Workspace, lease
 
-__all__ = ["ADJOINTS", "Problem", "solve"]
+__all__ = ["ADJOINTS", "Settings", "solve"]
+
+
+class Settings(NamedTuple):
+    """How to solve forward, how to solve the continuous adjoint, and which adjoint to take."""
+
+    method: Method
+    backward_method: Method
+    adjoint: str | None
 
 
 class Problem(NamedTuple):
-    """A solve, and how to differentiate it."""
+    """A field to be solved between times."""
 
     field: nn.Module
+    parameters: tuple[Tensor, ...]
     times: list[float]
-    method: Method
-    backward_method: Method
+    settings: Settings
+    pool: Pool | None
+
+    def lease(self, z0: Tensor) -> Lease:
+        """Return a workspace for this problem."""
+        tableau = self.settings.method.tableau
+        return lease(self.field, self.parameters, z0, tableau, self.pool)
 
 
-def solve(problem: Problem, z0: Tensor, adjoint: str | None) -> tuple[Tensor, Stats]:
-    """Solve for the states (n_times, rows, *state), differentiable in `z0` and the parameters."""
-    parameters = tuple(problem.field.parameters())
+def solve(
+    field: nn.Module,
+    z0: Tensor,
+    times: list[float],
+    settings: Settings,
+    pool: Pool | None = None,
+) -> tuple[Tensor, Stats]:
+    """Solve for the states at all times but the first, (n_times - 1, rows, *state).
+
+    They are differentiable in `z0` and the parameters.
+    """
+    parameters = tuple(field.parameters())
+    for parameter in parameters:
+        if parameter.dtype != z0.dtype or parameter.device != z0.device:
+            raise ValueError(
+                "the field and z0 must agree in dtype and device: a parameter is "
+                f"{parameter.dtype} on {parameter.device}, z0 is {z0.dtype} on {z0.device}"
+            )
+    problem = Problem(field, parameters, times, settings, pool)
     if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
         with torch.no_grad():
-            return _forward(problem, z0)[1:]
-    if adjoint is None:
+            trajectory = integrate(problem.lease(z0).workspace, z0, times, settings.method)
+        return trajectory.z.view(-1, *z0.shape), trajectory.stats
+    if settings.adjoint is None:
         return _solve_with_autograd(problem, z0)
     stats: list[Stats] = []
-    z = ADJOINTS[adjoint].apply(problem, stats, z0, *parameters)
+    z = ADJOINTS[settings.adjoint].apply(problem, stats, z0, *parameters)
     return z, stats[0]
-
-
-def _forward(
-    problem: Problem, z0: Tensor, *, record: bool = False
-) -> tuple[tuple[Dynamics, Trajectory], Tensor, Stats]:
-    system = bind(problem.field, z0)
-    x0 = system.extend(z0, problem.times[0])
-    trajectory = integrate(system, x0, problem.times, problem.method, record=record)
-    z = trajectory.x[:, :, : z0[0].numel()].reshape(-1, *z0.shape)
-    return (system, trajectory), z, trajectory.stats
 
 
 class _DiscreteAdjoint(Function):
@@ -67,52 +89,52 @@ class _DiscreteAdjoint(Function):
     def forward(
         ctx: Any, problem: Problem, stats: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> Tensor:
-        (ctx.system, ctx.trajectory), z, counted = _forward(problem, z0, record=True)
-        ctx.tableau = problem.method.tableau
-        ctx.state_shape = z0.shape
+        ctx.lease = problem.lease(z0)
+        ctx.trajectory = integrate(
+            ctx.lease.workspace, z0, problem.times, problem.settings.method, record=True
+        )
         # The sweep does not read the parameters; saving them lets autograd complain when they
         # were changed in between.
         ctx.save_for_backward(*parameters)
-        stats.append(counted)
-        return z
+        stats.append(ctx.trajectory.stats)
+        return ctx.trajectory.z.view(-1, *z0.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple:
         _ = ctx.saved_tensors
-        system, trajectory = ctx.system, ctx.trajectory
-        g = system.extend_cotangent(g)
-        start = g[0] + _reverse_sweep(system, ctx.tableau, trajectory, g)
-        return None, None, _states(start, ctx.state_shape), *system.gradients()
+        workspace = ctx.lease.workspace
+        start = _reverse_sweep(workspace, ctx.trajectory, g.flatten(2))
+        z0 = start.view(g.shape[1:]) if ctx.needs_input_grad[2] else None
+        return None, None, z0, *workspace.system.gradients()
 
 
-def _reverse_sweep(
-    system: Dynamics, tableau: Tableau, trajectory: Trajectory, g: Tensor
-) -> Tensor:
-    """Pull cotangents (n_times, rows, width) of the states back to the start, (rows, width)."""
+def _reverse_sweep(workspace: Workspace, trajectory: Trajectory, g: Tensor) -> Tensor:
+    """Pull cotangents (n_times - 1, rows, n) of the states back to the start, (rows, n)."""
+    system, tableau = workspace.system, workspace.tableau
     # The last stage of an FSAL method enters nothing but the next step, where it is the first,
     # and the interpolant.
-    n = tableau.n_stages - (tableau.fsal and len(g) == 2)
+    n = tableau.n_stages - (tableau.fsal and len(g) == 1)
     weights, total = _reverse_coefficients(tableau, n, g.dtype, g.device)
     system.begin_reverse(tableau.n_stages, weighted=False)
-    cotangents = Stack(n + 1, system.shape, g)
-    cotangents[0].copy_(g[-1])
-    start = torch.empty_like(g[0])
+    cotangents = workspace.cotangents(n)
+    system.enter(g[-1], 0.0, out=cotangents[0])
+    start = torch.empty_like(cotangents[0])
     for step, dense in reversed(trajectory.record):
-        read_off = None if dense is None else torch.einsum("skr,krd->srd", dense, g[1:-1])
+        read_off = None if dense is None else torch.einsum("skr,krd->srd", dense, g[:-1])
         for i in reversed(range(n)):
             cotangents.combine(weights[i], out=system.v.flat[i])
             if read_off is not None:
-                system.v[i].add_(read_off[i + 1])
+                system.v[i][:, : g.shape[2]].add_(read_off[i + 1])
             system.v[i].mul_(step.h)
             system.pullback(step.tape, i, out=cotangents[n - i])
-        system.accumulate(step.tape, range(n))
+        system.accumulate(step.tape, n)
         cotangents.combine(total, out=start.view(-1))
         if read_off is not None:
-            start.add_(read_off[0])
+            start[:, : g.shape[2]].add_(read_off[0])
         cotangents[0].copy_(start)
     trajectory.stats.nfe_backward += n * len(trajectory.record)
-    return start
+    return start[:, : g.shape[2]].contiguous()
 
 
 @lru_cache(maxsize=64)
@@ -132,32 +154,37 @@ class _ContinuousAdjoint(Function):
     def forward(
         ctx: Any, problem: Problem, stats: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> Tensor:
-        _, z, counted = _forward(problem, z0)
-        ctx.problem, ctx.stats = problem, counted
+        trajectory = integrate(
+            problem.lease(z0).workspace, z0, problem.times, problem.settings.method
+        )
+        z = trajectory.z.view(-1, *z0.shape)
+        ctx.problem, ctx.stats = problem, trajectory.stats
         ctx.save_for_backward(z, *parameters)
-        stats.append(counted)
+        stats.append(trajectory.stats)
         return z
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple:
         z = ctx.saved_tensors[0]
-        problem: Problem = ctx.problem
-        system = _AdjointDynamics(bind(problem.field, z[0]))
-        system.begin_reverse(problem.method.tableau.n_stages, weighted=True)
-        g = system.field.extend_cotangent(g)
-        times = problem.times
-        a = g[-1]
+        times = ctx.problem.times
+        field = bind(ctx.problem.field, z[0])
+        field.load()
+        system = _AdjointDynamics(field)
+        tableau = ctx.problem.settings.method.tableau
+        system.begin_reverse(tableau.n_stages, weighted=True)
+        workspace = Workspace(system, tableau)
+        a = torch.zeros_like(g[0]).flatten(1)
         # Each stretch between two times starts from the state that the forward pass found there.
-        for i in reversed(range(1, len(times))):
-            x = system.field.extend(z[i], times[i])
-            a = _pull_back(system, x, a, times[i], times[i - 1], problem, ctx.stats) + g[i - 1]
-        return None, None, _states(a, z[0].shape), *system.gradients()
+        for i in reversed(range(len(z))):
+            a = a + g[i].flatten(1)
+            a = _pull_back(workspace, z[i], a, times[i + 1], times[i], ctx.problem, ctx.stats)
+        return None, None, a.view(g.shape[1:]), *system.gradients()
 
 
 def _pull_back(
-    system: "_AdjointDynamics",
-    x: Tensor,
+    workspace: Workspace,
+    z: Tensor,
     a: Tensor,
     start: float,
     stop: float,
@@ -167,25 +194,25 @@ def _pull_back(
     """Solve the adjoint ODE from `start` back to `stop`, collecting the parameters' gradient."""
     # The ODE is linear in a, so each row's cotangent is scaled to size one: the tolerance then
     # means the same for a mean loss as for a sum, and for any number of rows.
-    size = a.square().sum(1, keepdim=True).div_(system.field.n_controlled).sqrt_()
+    size = a.square().mean(1, keepdim=True).sqrt_()
     size = torch.where(size == 0, 1.0, size)
-    method = _backward_method(problem, abs(stop - start))
-    tableau = method.tableau
+    system, tableau = workspace.system, workspace.tableau
+    assert isinstance(system, _AdjointDynamics)
+    system.enter_both(z, a / size, start, out=workspace.stack[0])
     n = tableau.n_stages - tableau.fsal
     b = a.new_tensor(tableau.b[:n]).view(n, 1, 1)
-    stats = Stats(len(x), tableau.n_stages, tableau.fsal)
-    end = x
-    ends = [start, stop]
-    for step in steps(system, torch.cat((x, a / size), 1), ends, method, stats, keep_tapes=False):
-        system.accumulate(step.tape, range(n), -b * (step.h * size))
-        end = step.end
+    stats = Stats(len(a), tableau.n_stages, tableau.fsal)
+    method = _backward_method(problem, abs(stop - start))
+    for step in steps(workspace, [start, stop], method, stats, keep_tapes=False):
+        system.accumulate(step.tape, n, -b * (step.h * size))
     forward_stats.nfe_backward += stats.nfe_forward
-    return end[:, x.shape[1] :] * size
+    width = system.field.shape[1]
+    return step.end[:, width : width + a.shape[1]] * size
 
 
 def _backward_method(problem: Problem, span: float) -> Method:
     """Give a stretch its share of the steps of a fixed grid."""
-    method = problem.backward_method
+    method = problem.settings.backward_method
     if method.n_steps is None:
         return method
     whole = abs(problem.times[-1] - problem.times[0])
@@ -211,6 +238,12 @@ class _AdjointDynamics(Dynamics):
         self.controlled = torch.cat((field.controlled, field.controlled))
         self._pulled = field.controlled.new_empty(field.shape)
 
+    def enter_both(self, z: Tensor, a: Tensor, t: float, out: Tensor) -> None:
+        """Write states (rows, *state) at time t and cotangents (rows, n) into `out`."""
+        width = self.field.shape[1]
+        self.field.enter(z, t, out=out[:, :width])
+        self.field.enter(a, 0.0, out=out[:, width:])
+
     def new_tape(self, n_stages: int) -> _AdjointTape:
         return _AdjointTape(n_stages, self)
 
@@ -229,9 +262,9 @@ class _AdjointDynamics(Dynamics):
     def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
         raise NotImplementedError("the adjoint ODE is not differentiated again")
 
-    def accumulate(self, tape: Tape, stages: range, weights: Tensor | None = None) -> None:
+    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, _AdjointTape)
-        self.field.accumulate(tape.field, stages, weights)
+        self.field.accumulate(tape.field, n_stages, weights)
 
     def gradients(self) -> list[Tensor | None]:
         return self.field.gradients()
@@ -243,22 +276,20 @@ def _solve_with_autograd(problem: Problem, z0: Tensor) -> tuple[Tensor, Stats]:
     The second pass knows which rows each step moves and by how much, so the graph holds neither
     trial steps nor step-size control.
     """
+    method = problem.settings.method
     with torch.no_grad():
-        (_, trajectory), _, stats = _forward(problem, z0, record=True)
+        workspace = problem.lease(z0).workspace
+        trajectory = integrate(workspace, z0, problem.times, method, record=True)
     column = (-1, *[1] * (z0.ndim - 1))
     z, between = z0, z0.new_zeros((len(problem.times) - 2, *z0.shape))
     for step, dense in trajectory.record:
         t = (problem.times[-1] - step.before).view(column).expand(len(z0), *column[1:])
-        h = step.h.view(column)
         start = z
-        z, stages = differentiable_step(problem.field, problem.method.tableau, t, z, h)
+        z, stages = differentiable_step(problem.field, method.tableau, t, z, step.h.view(column))
         if dense is not None:
-            between = between + torch.einsum("skr,sr...->kr...", dense, torch.stack([start, *stages]))
-    return torch.cat((z0.unsqueeze(0), between, z.unsqueeze(0))), stats
-
-
-def _states(x: Tensor, shape: torch.Size) -> Tensor:
-    return x[:, : shape[1:].numel()].reshape(shape)
+            stack = torch.stack([start, *stages])
+            between = between + torch.einsum("skr,sr...->kr...", dense, stack)
+    return torch.cat((between, z.unsqueeze(0))), trajectory.stats
 
 
 ADJOINTS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}

@@ -11,6 +11,7 @@ stack of dense layers says so (`DenseForm`), so that other engines can run it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -31,27 +32,39 @@ __all__ = [
 class Stack:
     """Blocks of one shape in one buffer.
 
-    A weighted sum over the first blocks is then a single matrix-vector product. The views are
-    made once, since making one costs as much as a small product.
+    A weighted sum over the first blocks is then a single matrix-vector product, and a product
+    over all rows of all blocks a single matrix product. Views are made once and kept, since
+    making one costs as much as a small product.
     """
 
     def __init__(self, n_blocks: int, shape: Sequence[int], like: Tensor) -> None:
         self.blocks = like.new_empty((n_blocks, *shape))
         self._blocks = self.blocks.unbind(0)
-        self._rows = self.blocks.view(n_blocks, -1)
-        self.flat = self._rows.unbind(0)
-        self._leading: dict[int, Tensor] = {}
+        self._columns: dict[int, Tensor] = {}
+        self._rows: dict[int, Tensor] = {}
 
     def __getitem__(self, i: int) -> Tensor:
         return self._blocks[i]
 
+    @cached_property
+    def flat(self) -> tuple[Tensor, ...]:
+        """The blocks as vectors."""
+        return self.blocks.view(len(self._blocks), -1).unbind(0)
+
     def combine(self, weights: Tensor, out: Tensor) -> None:
-        """Write Σ_i weights[i]·block_i into the flat `out`."""
+        """Write Σ_i weights[i]·block_i over the first blocks into the flat `out`."""
         n = weights.numel()
-        leading = self._leading.get(n)
-        if leading is None:
-            leading = self._leading[n] = self._rows[:n].t()
-        torch.mv(leading, weights, out=out)
+        columns = self._columns.get(n)
+        if columns is None:
+            columns = self._columns[n] = self.blocks[:n].view(n, -1).t()
+        torch.mv(columns, weights, out=out)
+
+    def rows(self, n: int) -> Tensor:
+        """Return the rows of the first n blocks as one matrix."""
+        rows = self._rows.get(n)
+        if rows is None:
+            rows = self._rows[n] = self.blocks[:n].flatten(0, 1)
+        return rows
 
 
 class Tape:
@@ -89,7 +102,7 @@ def _column(mask: Tensor, like: Tensor) -> Tensor:
 
 
 class Dynamics(ABC):
-    """A field bound to one solve: the derivative of the extended state, and its pullback.
+    """A field bound to states of one shape: the extended state's derivative, and its pullback.
 
     The pullback of v is (v·∂F/∂x, v·∂F/∂θ). The caller writes the argument of a stage into
     `tape.x[stage]` before `evaluate`, and v into `v[stage]` before `pullback`.
@@ -105,16 +118,14 @@ class Dynamics(ABC):
     cotangents: list[Tensor]
     """All the tensors (stages, rows, ...) that `pullback` fills for `accumulate`, `v` first."""
 
-    def extend(self, z: Tensor, t: float) -> Tensor:
-        """Flatten states (rows, *state) at time t to extended states."""
-        flat = z.flatten(1)
-        n_times = self.shape[1] - flat.shape[1]
-        return torch.cat((flat, flat.new_full((len(flat), n_times), t)), 1) if n_times else flat
+    def load(self) -> None:
+        """Take the field's parameters as they are now; called at the start of every solve."""
 
-    def extend_cotangent(self, g: Tensor) -> Tensor:
-        """Flatten cotangents (n, rows, *state) likewise, with zeros for the time."""
-        flat = g.flatten(2)
-        return torch.nn.functional.pad(flat, (0, self.shape[1] - flat.shape[2]))
+    def enter(self, z: Tensor, t: float, out: Tensor) -> None:
+        """Write states (rows, *state) at time t into `out` as extended states."""
+        n = self.n_controlled
+        out[:, :n] = z.flatten(1)
+        out[:, n:] = t
 
     def new_tape(self, n_stages: int) -> Tape:
         """Return room for one step."""
@@ -136,12 +147,12 @@ class Dynamics(ABC):
         """Write v·∂F/∂x into `out`, zero in the time column: times are not differentiated."""
 
     @abstractmethod
-    def accumulate(self, tape: Tape, stages: range, weights: Tensor | None = None) -> None:
-        """Add Σ weights·v·∂F/∂θ over rows and stages; `weights` is (stages, rows, 1)."""
+    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
+        """Add Σ weights·v·∂F/∂θ over rows and the first stages; `weights` is (stages, rows, 1)."""
 
     @abstractmethod
     def gradients(self) -> list[Tensor | None]:
-        """Return the sums, in the order of the field's parameters."""
+        """Return the sums as new tensors, in the order of the field's parameters."""
 
 
 class ModuleDynamics(Dynamics):
@@ -179,10 +190,10 @@ class ModuleDynamics(Dynamics):
         out[:, :-1] = gradient.flatten(1)
         out[:, -1] = 0.0
 
-    def accumulate(self, tape: Tape, stages: range, weights: Tensor | None = None) -> None:
+    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         if weights is None or not self.parameters:
             return
-        for i in stages:
+        for i in range(n_stages):
             self._add(self._vjp(*self._split(tape.x[i]), self.v[i] * weights[i], self.parameters))
 
     def gradients(self) -> list[Tensor | None]:
@@ -243,7 +254,7 @@ class ClosedFormField(Protocol):
     """A field with a pullback written by hand."""
 
     def dynamics(self, z0: Tensor) -> Dynamics:
-        """Bind the field to a solve that starts at `z0`."""
+        """Bind the field to solves whose states have the shape of `z0`."""
 
 
 @runtime_checkable
@@ -255,7 +266,7 @@ class DenseField(Protocol):
 
 
 def bind(field: nn.Module, z0: Tensor) -> Dynamics:
-    """Bind a field to one solve, in closed form where it offers one."""
+    """Bind a field to solves of the shape of `z0`, in closed form where it offers one."""
     if isinstance(field, ClosedFormField):
         return field.dynamics(z0)
     return ModuleDynamics(field, z0)

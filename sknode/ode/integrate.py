@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..exceptions import SolverError
 from .control import Controller, Tolerance
-from .field import Dynamics, Stack, Tape
+from .field import Stack, Tape
 from .step import coefficients, take_step
 from .tableau import Tableau
+from .workspace import Workspace
 
 __all__ = ["Method", "Stats", "Step", "Trajectory", "integrate", "steps"]
 
@@ -153,68 +154,61 @@ class Stats:
 
 
 class Trajectory(NamedTuple):
-    """States at the times asked for, (n_times, rows, width), and what they cost.
+    """States at the times asked for but the first, (n_times - 1, rows, n), and their cost.
 
     `record` holds every step with, where there are times in between, the weights
     (1 + stages, n_between, rows) that read the states off (x, S_1, ...).
     """
 
-    x: Tensor
+    z: Tensor
     stats: Stats
     record: list[tuple[Step, Tensor | None]]
 
 
 def integrate(
-    system: Dynamics, x0: Tensor, times: list[float], method: Method, *, record: bool = False
+    workspace: Workspace, z0: Tensor, times: list[float], method: Method, *, record: bool = False
 ) -> Trajectory:
-    """Solve from `x0` at the first time to the last, and read off the states at all of them."""
-    outputs = _Outputs(x0, times, method.tableau)
-    stats = Stats(len(x0), method.tableau.n_stages, method.tableau.fsal)
+    """Solve from `z0` at the first time to the last, and read off the states at the others."""
+    outputs = _Outputs(workspace, z0, times)
+    stats = Stats(len(z0), method.tableau.n_stages, method.tableau.fsal)
+    workspace.system.enter(z0, times[0], out=workspace.stack[0])
     kept = []
-    for step in steps(system, x0, times, method, stats, keep_tapes=record):
+    for step in steps(workspace, times, method, stats, keep_tapes=record):
         weights = outputs.read(step)
         stats.add(step)
         if record:
             kept.append((step, weights))
     outputs.finish(step.end)
-    return Trajectory(outputs.x, stats, kept)
+    return Trajectory(outputs.z, stats, kept)
 
 
 def steps(
-    system: Dynamics,
-    x0: Tensor,
-    times: list[float],
-    method: Method,
-    stats: Stats,
-    *,
-    keep_tapes: bool,
+    workspace: Workspace, times: list[float], method: Method, stats: Stats, *, keep_tapes: bool
 ) -> Iterator[Step]:
-    """Go from `x0` at the first time to the last, one step of all rows after another.
+    """Go from x = `workspace.stack[0]` at the first time to the last, all rows step by step.
 
     With `keep_tapes` each step has a tape of its own, otherwise all share one.
     """
-    walk = _Walk(system, x0, method.tableau, stats, keep_tapes)
+    walk = _Walk(workspace, stats, keep_tapes)
     if method.adaptive:
         return _adaptive(walk, times[0], times[-1], method)
     if method.n_steps is None:
         return _fixed(walk, times)
-    span = torch.linspace(times[0], times[-1], method.n_steps + 1, dtype=torch.float64)
-    return _fixed(walk, span.tolist())
+    grid = torch.linspace(times[0], times[-1], method.n_steps + 1, dtype=torch.float64)
+    return _fixed(walk, grid.tolist())
 
 
 class _Walk:
     """Where a solve stands: the stack with x at its bottom, the tape, the last derivative."""
 
-    def __init__(
-        self, system: Dynamics, x0: Tensor, tableau: Tableau, stats: Stats, keep_tapes: bool
-    ) -> None:
-        self.system, self.tableau, self.stats, self.keep_tapes = system, tableau, stats, keep_tapes
-        self.stack = Stack(tableau.n_stages + 1, x0.shape, x0)
+    def __init__(self, workspace: Workspace, stats: Stats, keep_tapes: bool) -> None:
+        self.workspace, self.stats, self.keep_tapes = workspace, stats, keep_tapes
+        self.system, self.tableau = workspace.system, workspace.tableau
+        self.stack = workspace.stack
         self.x = self.stack[0]
-        self.x.copy_(x0)
-        self.tape = system.new_tape(tableau.n_stages)
+        self.n_tapes = 1
+        self.tape = workspace.tape(0)
         self.k: Tensor | None = None
-        self._fresh = True
 
     def first_stage(self) -> Tensor:
         """Return the derivative at x, which FSAL methods know from the step before."""
@@ -234,7 +228,8 @@ class _Walk:
         """Go to the end of the step, in the rows that were accepted (None: all)."""
         previous = self.tape
         if self.keep_tapes:
-            self.tape = self.system.new_tape(self.tableau.n_stages)
+            self.tape = self.workspace.tape(self.n_tapes)
+            self.n_tapes += 1
         if self.tableau.fsal:
             self.tape.carry_from(previous, accepted)
         if accepted is None:
@@ -335,14 +330,13 @@ def _fail(stop: float, left: Tensor, rows: Tensor, n: int, advice: str, what: st
 class _Outputs:
     """The states at the times asked for, read off the steps as they pass."""
 
-    def __init__(self, x0: Tensor, times: list[float], tableau: Tableau) -> None:
-        self.x = x0.new_empty((len(times), *x0.shape))
-        self.x[0] = x0
-        self._between = None
+    def __init__(self, workspace: Workspace, z0: Tensor, times: list[float]) -> None:
+        self.n = workspace.system.n_controlled
+        self.z = z0.new_empty((len(times) - 1, len(z0), self.n))
+        self._left = None
         if len(times) > 2:
-            dtype = x0.dtype
-            self._between = x0.new_tensor([times[-1] - t for t in times[1:-1]]).unsqueeze(1)
-            self._dense = coefficients(tableau, dtype, x0.device).dense
+            self._left = z0.new_tensor([times[-1] - t for t in times[1:-1]]).unsqueeze(1)
+            self._dense = coefficients(workspace.tableau, z0.dtype, z0.device).dense
 
     def read(self, step: Step) -> Tensor | None:
         """Read the states at the times within this step; return the weights that do it.
@@ -351,9 +345,9 @@ class _Outputs:
         step. Which step a time belongs to is decided on the time left at the step's ends, which
         neighbouring steps share to the last bit.
         """
-        if self._between is None:
+        if self._left is None:
             return None
-        left = self._between
+        left = self._left
         inside = (step.after.abs() <= left.abs()) & (left.abs() < step.before.abs())
         theta = torch.where(inside, (step.before - left) / step.h.view(-1), 0.0)
         theta = theta.expand(len(left), step.end.shape[0])
@@ -362,10 +356,10 @@ class _Outputs:
         weights = torch.cat(
             (inside.unsqueeze(0).to(theta.dtype), torch.einsum("sp,pkr->skr", self._dense, powers))
         )
-        states = torch.einsum("skr,srd->krd", weights, step.stack.blocks)
-        torch.where(inside.unsqueeze(2), states, self.x[1:-1], out=self.x[1:-1])
+        states = torch.einsum("skr,srd->krd", weights, step.stack.blocks[:, :, : self.n])
+        torch.where(inside.unsqueeze(2), states, self.z[:-1], out=self.z[:-1])
         return weights
 
     def finish(self, end: Tensor) -> None:
         """Take the state at the last time, which is where the last step ends."""
-        self.x[-1] = end
+        self.z[-1] = end[:, : self.n]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .adjoint import ADJOINTS, Problem, solve
+from .adjoint import ADJOINTS, Settings, solve
 from .control import Tolerance
 from .integrate import Method, Stats
 from .tableau import TABLEAUS
@@ -116,6 +116,23 @@ def odeint(
     True
     """
     _check_operands(field, z0, t)
+    settings = check_settings(
+        solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, first_step
+    )
+    z, stats = solve(field, z0, t.tolist(), settings)
+    return Solution(torch.cat((z0.unsqueeze(0), z)), stats)
+
+
+def check_settings(
+    solver: str,
+    tolerance: float | tuple[float, float],
+    n_steps: int | None,
+    max_steps: int,
+    adjoint: str | None,
+    adjoint_tolerance: float | tuple[float, float] | None,
+    first_step: float | Tensor | None = None,
+) -> Settings:
+    """Check the settings of `odeint` and look up what they name."""
     _check_choice("solver", solver, TABLEAUS)
     _check_choice("adjoint", adjoint, (*ADJOINTS, None))
     method = Method(
@@ -125,12 +142,10 @@ def odeint(
         _count("max_steps", max_steps),
         first_step,
     )
-    backward_method = method._replace(first_step=None)
+    backward = method._replace(first_step=None)
     if adjoint_tolerance is not None:
-        tolerances = _tolerance("adjoint_tolerance", adjoint_tolerance)
-        backward_method = backward_method._replace(tolerance=tolerances)
-    problem = Problem(field, t.tolist(), method, backward_method)
-    return Solution(*solve(problem, z0, adjoint))
+        backward = backward._replace(tolerance=_tolerance("adjoint_tolerance", adjoint_tolerance))
+    return Settings(method, backward, adjoint)
 
 
 def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:
@@ -144,12 +159,6 @@ def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:
         raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
     if z0.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
-    for name, parameter in field.named_parameters():
-        if (parameter.dtype, parameter.device) != (z0.dtype, z0.device):
-            raise ValueError(
-                f"the field and z0 must agree in dtype and device: {name} is {parameter.dtype} on "
-                f"{parameter.device}, z0 is {z0.dtype} on {z0.device}"
-            )
     if t.ndim != 1 or len(t) < 2:
         raise ValueError(f"t must be one-dimensional with two or more times, got {(*t.shape,)}")
     if t.requires_grad:

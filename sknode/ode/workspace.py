@@ -1,0 +1,97 @@
+"""The buffers of a solve, and a pool that keeps them for the next one.
+
+At small batches, making buffers and the views into them costs as much as the arithmetic.
+"""
+
+from torch import Tensor, nn
+
+from .field import Dynamics, Stack, Tape, bind
+from .tableau import Tableau
+
+__all__ = ["Lease", "Pool", "Workspace"]
+
+
+class Workspace:
+    """A bound field with the stack of its stages and the tapes of its steps.
+
+    Attributes
+    ----------
+    stack : Stack
+        (x, S_1, ..., S_s).
+    """
+
+    def __init__(self, system: Dynamics, tableau: Tableau) -> None:
+        self.system = system
+        self.tableau = tableau
+        self.stack = Stack(tableau.n_stages + 1, system.shape, system.controlled)
+        self._tapes: list[Tape] = []
+        self._cotangents: dict[int, Stack] = {}
+
+    def tape(self, i: int) -> Tape:
+        """Return the i-th tape, a new one if there were fewer."""
+        if i == len(self._tapes):
+            self._tapes.append(self.system.new_tape(self.tableau.n_stages))
+        return self._tapes[i]
+
+    def cotangents(self, n_stages: int) -> Stack:
+        """Return the stack of a reverse sweep over the first stages."""
+        if n_stages not in self._cotangents:
+            like = self.system.controlled
+            self._cotangents[n_stages] = Stack(n_stages + 1, self.system.shape, like)
+        return self._cotangents[n_stages]
+
+
+class Lease:
+    """A workspace while a solve, or the graph that remembers it, needs it."""
+
+    def __init__(self, workspace: Workspace, pool: "Pool | None", key: tuple) -> None:
+        self.workspace = workspace
+        self._pool, self._key = pool, key
+
+    def __del__(self) -> None:
+        if self._pool is not None:
+            self._pool.give_back(self._key, self.workspace)
+
+
+class Pool:
+    """Workspaces waiting to be used again.
+
+    A workspace comes back when nothing refers to its solve any more, so two solves never share
+    one. Copies and pickles of a pool are empty.
+    """
+
+    # A training set is cut into batches of one size and a rest.
+    MOST_IDLE = 2
+
+    def __init__(self) -> None:
+        self._idle: dict[tuple, Workspace] = {}
+
+    def __reduce__(self) -> tuple:
+        return Pool, ()
+
+    def give_back(self, key: tuple, workspace: Workspace) -> None:
+        """Take a workspace that is no longer in use."""
+        self._idle.pop(key, None)
+        self._idle[key] = workspace
+        while len(self._idle) > self.MOST_IDLE:
+            self._idle.pop(next(iter(self._idle)), None)
+
+    def take(self, key: tuple) -> Workspace | None:
+        """Hand out a workspace made for the same field, shape and method, if there is one."""
+        return self._idle.pop(key, None)
+
+
+def lease(
+    field: nn.Module,
+    parameters: tuple[Tensor, ...],
+    z0: Tensor,
+    tableau: Tableau,
+    pool: Pool | None,
+) -> Lease:
+    """Return a workspace for a solve from `z0`, with the field's present parameters."""
+    key = (tableau, z0.shape, z0.dtype, z0.device, id(field), *map(id, parameters))
+    workspace = None if pool is None else pool.take(key)
+    if workspace is None:
+        workspace = Workspace(bind(field, z0), tableau)
+    workspace.system.load()
+    return Lease(workspace, pool, key)
