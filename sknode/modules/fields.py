@@ -146,27 +146,34 @@ class DenseDynamics(Dynamics):
         self.weights = [z0.new_zeros(shape) for shape in shapes]
         self.biases = [z0.new_ones(shape[0]) for shape in shapes]
         self._last = self.weights[-1].t()
+        self._folded = [
+            (weight[: len(bias)], folded_bias[: len(bias)])
+            for weight, bias, folded_bias in zip(
+                self.weights, form.biases, self.biases, strict=True
+            )
+        ]
         # As the first layer, but without the time: its cotangent is never wanted.
         self._first = z0.new_zeros(shapes[0])
         self._ones = z0.new_ones(max(shape[1] for shape in shapes))
 
     def load(self) -> None:
-        inner, outer, shift = self.activation.inner, self.activation.outer, self.activation.shift
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.form.weights, self.form.biases, strict=True)):
-            n_out, n_in = weight.shape
-            folded, folded_bias = self.weights[i][:n_out], self.biases[i][:n_out]
-            out = inner if i < last else 1.0
-            scale = out * outer if i else out
+        shift = self.activation.shift / self.activation.outer
+        layers = zip(self.form.weights, self.form.biases, self._folded, strict=True)
+        for i, (weight, bias, (folded, folded_bias)) in enumerate(layers):
+            scale, bias_scale = self._scales(i)
             torch.mul(weight, scale, out=folded)
             if i and shift:
-                torch.addmv(
-                    bias, folded, self._ones[:n_in], beta=out, alpha=shift / outer, out=folded_bias
-                )
+                ones = self._ones[: weight.shape[1]]
+                torch.addmv(bias, folded, ones, beta=bias_scale, alpha=shift, out=folded_bias)
             else:
-                torch.mul(bias, out, out=folded_bias)
+                torch.mul(bias, bias_scale, out=folded_bias)
         n = self.n_controlled
         self._first[:, :n] = self.weights[0][:, :n]
+
+    def _scales(self, i: int) -> tuple[float, float]:
+        """Return the constants by which layer i's weights and biases are multiplied."""
+        out = self.activation.inner if i < len(self.weights) - 1 else 1.0
+        return (out * self.activation.outer if i else out), out
 
     def new_tape(self, n_stages: int) -> DenseTape:
         return DenseTape(n_stages, self)
@@ -196,6 +203,12 @@ class DenseDynamics(Dynamics):
         parts = self._sums.split([layer.numel() for layer in layers])
         sums = [part.view_as(layer) for part, layer in zip(parts, layers, strict=True)]
         self._weight_sums, self._bias_sums = sums[: len(widths)], sums[len(widths) :]
+        self._sums_of_layers = [
+            (weight[: len(bias)], bias_sum[: len(bias)])
+            for weight, bias, bias_sum in zip(
+                self._weight_sums, self.form.biases, self._bias_sums, strict=True
+            )
+        ]
         self._ones_of_rows = self.controlled.new_ones(n_stages * rows)
 
     def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
@@ -220,14 +233,11 @@ class DenseDynamics(Dynamics):
             self._bias_sums[i].addmv_(delta.t(), self._ones_of_rows[: len(delta)])
 
     def gradients(self) -> list[Tensor | None]:
-        inner, outer, shift = self.activation.inner, self.activation.outer, self.activation.shift
+        shift = self.activation.shift
         gradients: list[Tensor | None] = []
-        last = len(self.weights) - 1
-        for i, form_weight in enumerate(self.form.weights):
-            n_out = len(form_weight)
-            out = inner if i < last else 1.0
-            bias = self._bias_sums[i][:n_out] * out
-            weight = self._weight_sums[i][:n_out] * (out * outer if i else out)
+        for i, (weight_sum, bias_sum) in enumerate(self._sums_of_layers):
+            scale, bias_scale = self._scales(i)
+            weight, bias = weight_sum * scale, bias_sum * bias_scale
             if i and shift:
                 weight.add_(bias.unsqueeze(1), alpha=shift)
             gradients += [weight, bias]

@@ -118,7 +118,7 @@ def _reverse_sweep(workspace: Workspace, trajectory: Trajectory, g: Tensor) -> T
     weights, total = _reverse_coefficients(tableau, n, g.dtype, g.device)
     system.begin_reverse(tableau.n_stages, weighted=False)
     cotangents = workspace.cotangents(n)
-    system.enter(g[-1], 0.0, out=cotangents[0])
+    cotangents[0][:, : g.shape[2]].copy_(g[-1])
     start = torch.empty_like(cotangents[0])
     for step, dense in reversed(trajectory.record):
         read_off = None if dense is None else torch.einsum("skr,krd->srd", dense, g[:-1])

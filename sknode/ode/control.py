@@ -35,6 +35,7 @@ class Controller:
     def __init__(self, system: Dynamics, tableau: Tableau, tolerance: Tolerance) -> None:
         self.system = system
         self.tolerance = tolerance
+        self._atol = system.controlled.new_tensor(tolerance.atol)
         self._exponent = -1.0 / tableau.order
         self._bound = system.n_controlled**0.5
         self._factor_at_one = SAFETY * self._bound ** (1.0 / tableau.order)
@@ -46,7 +47,7 @@ class Controller:
         is not finite is rejected with the least factor.
         """
         scale = torch.maximum(x.abs(), end.abs())
-        scale.mul_(self.tolerance.rtol).add_(self.tolerance.atol)
+        torch.add(self._atol, scale, alpha=self.tolerance.rtol, out=scale)
         norm = torch.linalg.vector_norm(error.div_(scale), dim=1)
         factor = norm.pow(self._exponent).mul_(self._factor_at_one)
         # clamp would keep a NaN.

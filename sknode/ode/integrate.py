@@ -178,8 +178,7 @@ def integrate(
         stats.add(step)
         if record:
             kept.append((step, weights))
-    outputs.finish(step.end)
-    return Trajectory(outputs.z, stats, kept)
+    return Trajectory(outputs.finish(step.end), stats, kept)
 
 
 def steps(
@@ -332,9 +331,9 @@ class _Outputs:
 
     def __init__(self, workspace: Workspace, z0: Tensor, times: list[float]) -> None:
         self.n = workspace.system.n_controlled
-        self.z = z0.new_empty((len(times) - 1, len(z0), self.n))
         self._left = None
         if len(times) > 2:
+            self._between = z0.new_empty((len(times) - 2, len(z0), self.n))
             self._left = z0.new_tensor([times[-1] - t for t in times[1:-1]]).unsqueeze(1)
             self._dense = coefficients(workspace.tableau, z0.dtype, z0.device).dense
 
@@ -357,9 +356,10 @@ class _Outputs:
             (inside.unsqueeze(0).to(theta.dtype), torch.einsum("sp,pkr->skr", self._dense, powers))
         )
         states = torch.einsum("skr,srd->krd", weights, step.stack.blocks[:, :, : self.n])
-        torch.where(inside.unsqueeze(2), states, self.z[:-1], out=self.z[:-1])
+        torch.where(inside.unsqueeze(2), states, self._between, out=self._between)
         return weights
 
-    def finish(self, end: Tensor) -> None:
-        """Take the state at the last time, which is where the last step ends."""
-        self.z[-1] = end[:, : self.n]
+    def finish(self, end: Tensor) -> Tensor:
+        """Add the state at the last time, which is where the last step ends."""
+        last = end[:, : self.n].unsqueeze(0)
+        return last.clone() if self._left is None else torch.cat((self._between, last))

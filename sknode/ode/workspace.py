@@ -34,10 +34,11 @@ class Workspace:
         return self._tapes[i]
 
     def cotangents(self, n_stages: int) -> Stack:
-        """Return the stack of a reverse sweep over the first stages."""
+        """Return the stack of a reverse sweep over the first stages, zero in the time column."""
         if n_stages not in self._cotangents:
-            like = self.system.controlled
-            self._cotangents[n_stages] = Stack(n_stages + 1, self.system.shape, like)
+            stack = Stack(n_stages + 1, self.system.shape, self.system.controlled)
+            stack.blocks.zero_()
+            self._cotangents[n_stages] = stack
         return self._cotangents[n_stages]
 
 
