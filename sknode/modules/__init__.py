@@ -2,5 +2,6 @@
 
 from .block import ODEBlock
 from .fields import MLPField
+from .network import NODENetwork
 
-__all__ = ["MLPField", "ODEBlock"]
+__all__ = ["MLPField", "NODENetwork", "ODEBlock"]

@@ -81,6 +81,11 @@ class ODEBlock(nn.Module):
             self._first_step = self.stats.first_step
         return z.squeeze(0)
 
+    def forget(self) -> None:
+        """Drop what training keeps from one batch to the next: a step size, and buffers."""
+        self._first_step = None
+        self._pool = Pool()
+
     def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
         """Return the states (len(t), rows, *state) at times t, the first of which has z = z0."""
         z, _ = solve(self.field, z0, t.tolist(), self.settings)

@@ -1,0 +1,6 @@
+"""Neural ODEs as scikit-learn estimators."""
+
+from .classifier import NODEClassifier
+from .regressor import NODERegressor
+
+__all__ = ["NODEClassifier", "NODERegressor"]

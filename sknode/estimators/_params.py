@@ -1,0 +1,302 @@
+"""Each hyperparameter once: its type, what it means and what it may be.
+
+`documented` writes the entries into an estimator's docstring, `check_params` holds an estimator
+to them before any work starts.
+"""
+
+import inspect
+import math
+import textwrap
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+
+from ..modules.activations import ACTIVATIONS
+from ..modules.network import LIFTS
+from ..ode.tableau import TABLEAUS
+
+__all__ = ["OPTIMIZERS", "PARAMETERS", "Parameter", "check_params", "documented", "with_parameter"]
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+ADJOINTS = ("discrete", "continuous", None)
+DTYPES = ("auto", "float32", "float64")
+
+
+class Parameter(NamedTuple):
+    """One hyperparameter.
+
+    Attributes
+    ----------
+    type : str
+        Its type, for the docstring; the default is added from the signature.
+    must_be : str
+        Its constraint in words, for "`name` must be ...".
+    allowed : callable
+        Whether a value satisfies the constraint.
+    description : str
+        What it does.
+    """
+
+    type: str
+    must_be: str
+    allowed: Callable[[Any], bool]
+    description: str
+
+
+def _integer(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def _number(value: Any, above: float = -math.inf) -> bool:
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and math.isfinite(float(value)) and float(value) > above
+
+
+def _boolean(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _one_of(*names: Any) -> Callable[[Any], bool]:
+    return lambda value: (value is None or isinstance(value, str)) and value in names
+
+
+def _sizes(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray) and all(_integer(n, 1) for n in value)
+
+
+def _tolerance(value: Any) -> bool:
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    return len(pair) == 2 and all(_number(number, 0.0) for number in pair)
+
+
+def _optimizer(value: Any) -> bool:
+    known = isinstance(value, str) and value in OPTIMIZERS
+    return known or (inspect.isclass(value) and issubclass(value, torch.optim.Optimizer))
+
+
+def _device(value: Any) -> bool:
+    if isinstance(value, torch.device) or value == "auto":
+        return True
+    try:
+        return isinstance(value, str) and bool(torch.device(value))
+    except RuntimeError:
+        return False
+
+
+def _random_state(value: Any) -> bool:
+    return value is None or _integer(value, 0) or isinstance(value, np.random.RandomState)
+
+
+def _choices(names: Any) -> str:
+    return "one of " + ", ".join(repr(name) for name in names)
+
+
+def _set(names: Any) -> str:
+    return "{" + ", ".join(f'"{name}"' if isinstance(name, str) else str(name) for name in names) + "}"
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "hidden_layer_sizes": Parameter(
+        "sequence of int",
+        "a sequence of positive integers",
+        _sizes,
+        "Widths of the hidden layers of the field f(z, t); empty for a linear field.",
+    ),
+    "activation": Parameter(
+        _set(ACTIVATIONS),
+        _choices(ACTIVATIONS),
+        _one_of(*ACTIVATIONS),
+        "Activation between the layers of the field. With a kink, as relu has one, adaptive "
+        "solvers need more steps.",
+    ),
+    "lift": Parameter(
+        _set(LIFTS),
+        _choices(LIFTS),
+        _one_of(*LIFTS),
+        'How a row becomes z(0): as it is ("identity", as in the papers), or by a learned linear '
+        'map to `lift_dim` dimensions ("linear").',
+    ),
+    "lift_dim": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "Number of dimensions of the linear lift; not used by the identity.",
+    ),
+    "augment_dim": Parameter(
+        "int",
+        "a non-negative integer",
+        lambda value: _integer(value, 0),
+        "Number of zeros appended to z(0) after the lift, which give trajectories room to pass "
+        "each other [2]_.",
+    ),
+    "time_dependent": Parameter(
+        "bool", "a boolean", _boolean, "Whether the field sees the time t beside the state."
+    ),
+    "solver": Parameter(
+        _set(TABLEAUS),
+        _choices(TABLEAUS),
+        _one_of(*TABLEAUS),
+        "The Runge-Kutta method. The last three choose their steps for each row by `tolerance`, "
+        "the others take `n_steps` equal ones.",
+    ),
+    "tolerance": Parameter(
+        "float or (float, float)",
+        "a positive number or a pair of them",
+        _tolerance,
+        "Relative and absolute tolerance of adaptive solvers: one number for both, or a pair. "
+        "Inputs are standardised, so the scale it refers to is one.",
+    ),
+    "n_steps": Parameter(
+        "int or None",
+        "a positive integer or None",
+        lambda value: value is None or _integer(value, 1),
+        "Number of equal steps from t = 0 to t = 1. None: 10 for the solvers without an error "
+        "estimate, steps by `tolerance` for the others.",
+    ),
+    "max_steps": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "An adaptive solve that needs more steps raises `SolverError`.",
+    ),
+    "adjoint": Parameter(
+        _set(ADJOINTS),
+        _choices(ADJOINTS),
+        _one_of(*ADJOINTS),
+        'How gradients are found: "discrete", the exact gradient of the steps taken; '
+        '"continuous", the adjoint ODE [1]_, whose memory does not grow with the steps; None, '
+        "autograd through the steps, which is slower.",
+    ),
+    "optimizer": Parameter(
+        _set(OPTIMIZERS) + " or type",
+        _choices(OPTIMIZERS) + ", or a subclass of torch.optim.Optimizer",
+        _optimizer,
+        "The optimizer; a class is called with `lr` and `weight_decay`.",
+    ),
+    "learning_rate": Parameter(
+        "float", "a positive number", lambda value: _number(value, 0.0), "Its step size."
+    ),
+    "weight_decay": Parameter(
+        "float",
+        "a non-negative number",
+        lambda value: _number(value) and value >= 0,
+        "Its weight decay.",
+    ),
+    "max_epochs": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "Number of passes over the rows.",
+    ),
+    "batch_size": Parameter(
+        'int or "auto"',
+        "a positive integer or 'auto'",
+        lambda value: _integer(value, 1) or (isinstance(value, str) and value == "auto"),
+        'Largest number of rows in a batch; the rows are shared out evenly. "auto": 128.',
+    ),
+    "class_weight": Parameter(
+        'dict, "balanced" or None',
+        "a dict, 'balanced' or None",
+        lambda value: value is None
+        or isinstance(value, dict)
+        or (isinstance(value, str) and value == "balanced"),
+        'Weights of the classes. "balanced": inversely proportional to their frequency.',
+    ),
+    "device": Parameter(
+        "str or torch.device",
+        "'auto' or a device that torch knows, such as 'cpu', 'cuda', 'cuda:1' or 'mps'",
+        _device,
+        'Where the network lives. "auto": CUDA if there is one, else the CPU.',
+    ),
+    "dtype": Parameter(
+        _set(DTYPES),
+        _choices(DTYPES),
+        _one_of(*DTYPES),
+        'Precision of the network. "auto": on the CPU that of X, elsewhere float32.',
+    ),
+    "callbacks": Parameter(
+        "list or None",
+        "a list of skorch callbacks or (name, callback) pairs, or None",
+        lambda value: value is None or isinstance(value, list | tuple),
+        "skorch callbacks; copies of them are used.",
+    ),
+    "warm_start": Parameter(
+        "bool",
+        "a boolean",
+        _boolean,
+        "Whether `fit` goes on from the weights, and keeps the standardisation, of the fit "
+        "before.",
+    ),
+    "random_state": Parameter(
+        "int, RandomState or None",
+        "a non-negative integer, a numpy RandomState or None",
+        _random_state,
+        "Seed of the initial weights and the order of rows. None: a new one at every fit. Global "
+        "generators are neither used nor changed.",
+    ),
+    "verbose": Parameter(
+        "int",
+        "a non-negative integer",
+        lambda value: _integer(value, 0) or _boolean(value),
+        "Whether to print a line for every epoch.",
+    ),
+}
+
+
+def check_params(estimator: BaseEstimator) -> None:
+    """Raise a ValueError for the first hyperparameter that is not what it must be."""
+    for name, value in estimator.get_params(deep=False).items():
+        parameter = PARAMETERS[name]
+        if not parameter.allowed(value):
+            raise ValueError(f"{name} must be {parameter.must_be}, got {value!r}")
+
+
+T = TypeVar("T", bound=type)
+
+
+def documented(cls: T) -> T:
+    """Write the entries of the hyperparameters where the docstring says `{parameters}`."""
+    entries = [
+        f"{name} : {PARAMETERS[name].type}, default={_default(parameter.default)}\n"
+        + textwrap.fill(
+            PARAMETERS[name].description, 90, initial_indent=" " * 4, subsequent_indent=" " * 4
+        )
+        for name, parameter in inspect.signature(cls).parameters.items()
+    ]
+    assert cls.__doc__ is not None
+    block = textwrap.indent("\n".join(entries), "    ").strip()
+    cls.__doc__ = cls.__doc__.replace("{parameters}", block)
+    return cls
+
+
+def _default(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def with_parameter(name: str, default: Any) -> Callable[[T], T]:
+    """Add one keyword-only hyperparameter to the signature that a class inherits."""
+
+    def decorate(cls: T) -> T:
+        inherited = cls.__init__
+
+        def __init__(self: Any, **params: Any) -> None:
+            bound = signature.bind(self, **params)
+            setattr(self, name, bound.arguments.pop(name, default))
+            inherited(**bound.arguments)
+
+        own = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        base = inspect.signature(inherited)
+        signature = base.replace(parameters=[*base.parameters.values(), own])
+        __init__.__signature__ = signature  # type: ignore[attr-defined]
+        cls.__init__ = __init__
+        return cls
+
+    return decorate
