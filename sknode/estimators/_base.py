@@ -59,7 +59,7 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(64, 64),
+        hidden_layer_sizes=(32,),
         activation="tanh",
         lift="identity",
         lift_dim=32,
@@ -72,8 +72,8 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         adjoint="discrete",
         optimizer="adamw",
         learning_rate=1e-2,
-        weight_decay=1e-4,
-        max_epochs=100,
+        weight_decay=1e-2,
+        max_epochs=50,
         batch_size="auto",
         device="cpu",
         dtype="auto",
@@ -242,7 +242,7 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         self.history_ = before + [
             {
                 "epoch": len(before) + i,
-                "loss": epoch["train_loss"],
+                "loss": float(epoch["train_loss"]),
                 "nfe_forward": epoch["nfe_forward"],
                 "nfe_backward": epoch["nfe_backward"],
                 "accepted_steps": epoch["accepted_steps"],

@@ -57,7 +57,7 @@ class NODENetwork(nn.Module):
         lift: str = "identity",
         lift_dim: int = 32,
         augment_dim: int = 0,
-        hidden_layer_sizes: Sequence[int] = (64, 64),
+        hidden_layer_sizes: Sequence[int] = (32,),
         activation: str = "tanh",
         time_dependent: bool = True,
         solver: str = "dopri5",
@@ -76,8 +76,10 @@ class NODENetwork(nn.Module):
             n_dims = lift_dim
         self.augment_dim = augment_dim
         n_dims += augment_dim
+        field = MLPField(n_dims, hidden_layer_sizes, activation, time_dependent)
+        _start_near_identity(field)
         self.block = ODEBlock(
-            MLPField(n_dims, hidden_layer_sizes, activation, time_dependent),
+            field,
             solver=solver,
             tolerance=tolerance,
             n_steps=n_steps,
@@ -103,3 +105,10 @@ class NODENetwork(nn.Module):
             return z0.unsqueeze(0)
         t = torch.tensor(from_zero, dtype=torch.float64)
         return self.block.trajectory(z0, t)[-len(times) :]
+
+
+def _start_near_identity(field: MLPField) -> None:
+    """Shrink the last layer: a slow flow needs few steps, and gradients pass it unspoilt."""
+    with torch.no_grad():
+        field.layers[-1].weight.mul_(0.1)
+        field.layers[-1].bias.zero_()
