@@ -1,6 +1,7 @@
 """Fields that know their own derivative."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class MLPField(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [n_dims, *hidden_layer_sizes, n_dims]
-        if not all(isinstance(size, int) and size > 0 for size in sizes):
+        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
             raise ValueError(
                 "n_dims and hidden_layer_sizes must be positive integers, "
                 f"got {n_dims!r} and {hidden_layer_sizes!r}"

@@ -66,12 +66,7 @@ def solve(
     They are differentiable in `z0` and the parameters.
     """
     parameters = tuple(field.parameters())
-    for parameter in parameters:
-        if parameter.dtype != z0.dtype or parameter.device != z0.device:
-            raise ValueError(
-                "the field and z0 must agree in dtype and device: a parameter is "
-                f"{parameter.dtype} on {parameter.device}, z0 is {z0.dtype} on {z0.device}"
-            )
+    _check_start(z0, parameters)
     problem = Problem(field, parameters, times, settings, pool)
     if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
         with torch.no_grad():
@@ -82,6 +77,19 @@ def solve(
     stats: list[Stats] = []
     z = ADJOINTS[settings.adjoint].apply(problem, stats, z0, *parameters)
     return z, stats[0]
+
+
+def _check_start(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
+    if z0.ndim < 2 or len(z0) == 0:
+        raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
+    if z0.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
+    for parameter in parameters:
+        if parameter.dtype != z0.dtype or parameter.device != z0.device:
+            raise ValueError(
+                "the field and z0 must agree in dtype and device: a parameter is "
+                f"{parameter.dtype} on {parameter.device}, z0 is {z0.dtype} on {z0.device}"
+            )
 
 
 class _DiscreteAdjoint(Function):

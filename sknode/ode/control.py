@@ -13,8 +13,11 @@ __all__ = ["Controller", "Tolerance"]
 # The usual constants of an elementary controller: Hairer, Nørsett, Wanner, Solving ODEs I,
 # section II.4.
 SAFETY = 0.9
-LEAST_FACTOR = 0.2
+LEAST_FACTOR = 0.1875
 LARGEST_FACTOR = 10.0
+# A matrix product rounds a row differently in another batch. Step sizes are cut to a few bits, so
+# that this noise of 1e-16 is not multiplied by the controller and handed on from step to step.
+GRAIN = 1 / 64
 
 
 class Tolerance(NamedTuple):
@@ -38,7 +41,7 @@ class Controller:
         self._atol = system.controlled.new_tensor(tolerance.atol)
         self._exponent = -1.0 / tableau.order
         self._bound = system.n_controlled**0.5
-        self._factor_at_one = SAFETY * self._bound ** (1.0 / tableau.order)
+        self._grains_at_one = SAFETY / GRAIN * self._bound ** (1.0 / tableau.order)
 
     def judge(self, x: Tensor, end: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
         """Return which rows are accepted, and by what factor each row's step may change.
@@ -49,10 +52,10 @@ class Controller:
         scale = torch.maximum(x.abs(), end.abs())
         torch.add(self._atol, scale, alpha=self.tolerance.rtol, out=scale)
         norm = torch.linalg.vector_norm(error.div_(scale), dim=1)
-        factor = norm.pow(self._exponent).mul_(self._factor_at_one)
+        grains = norm.pow(self._exponent).mul_(self._grains_at_one)
         # clamp would keep a NaN.
-        factor.nan_to_num_(nan=LEAST_FACTOR).clamp_(LEAST_FACTOR, LARGEST_FACTOR)
-        return norm <= self._bound, factor
+        grains.nan_to_num_(nan=0.0).clamp_(LEAST_FACTOR / GRAIN, LARGEST_FACTOR / GRAIN)
+        return norm <= self._bound, grains.floor_().mul_(GRAIN)
 
     def first_step(self, x: Tensor, k: Tensor, span: float, tape: Tape, order: int) -> Tensor:
         """Choose each row's first step size, (rows,), positive, from that row alone.
@@ -71,7 +74,9 @@ class Controller:
         step = torch.where(
             largest <= 1e-15, (trial * 1e-3).clamp(min=1e-6), (0.01 / largest).pow(1.0 / order)
         )
-        return torch.minimum(100.0 * trial, step).clamp(max=abs(span))
+        mantissa, exponent = torch.frexp(torch.minimum(100.0 * trial, step))
+        step = torch.ldexp((mantissa / GRAIN).floor() * GRAIN, exponent)
+        return step.clamp(max=abs(span))
 
     def _norm(self, scaled: Tensor) -> Tensor:
         return torch.linalg.vector_norm(scaled, dim=1) / self._bound

@@ -219,6 +219,8 @@ class ModuleDynamics(Dynamics):
     def _vjp(self, t: Tensor, z: Tensor, v: Tensor, inputs: list[Tensor]) -> list[Tensor]:
         with torch.enable_grad():
             dz = self._call(t, z)
+        if not dz.requires_grad:
+            return [torch.zeros_like(x) for x in inputs]
         gradients = torch.autograd.grad(
             dz,
             inputs,

@@ -82,7 +82,8 @@ class Stats:
         Evaluations of the field that each row took part in, forward.
     nfe_forward, nfe_backward : int
         Evaluations of the field by the whole batch, a batch counting one. Backward, a pullback
-        counts as an evaluation; the number is zero until the backward pass has run.
+        counts as an evaluation; the number is zero until the backward pass has run, and with
+        `adjoint=None`, where autograd does not tell.
 
     Examples
     --------
@@ -334,7 +335,11 @@ class _Outputs:
         self._left = None
         if len(times) > 2:
             self._between = z0.new_empty((len(times) - 2, len(z0), self.n))
-            self._left = z0.new_tensor([times[-1] - t for t in times[1:-1]]).unsqueeze(1)
+            left = z0.new_tensor([times[-1] - t for t in times]).unsqueeze(1)
+            # A time so near to the first that rounding makes them one belongs to the first step.
+            self._left = torch.where(
+                left[1:-1].abs() < left[0].abs(), left[1:-1], torch.nextafter(left[0], left[-1])
+            )
             self._dense = coefficients(workspace.tableau, z0.dtype, z0.device).dense
 
     def read(self, step: Step) -> Tensor | None:

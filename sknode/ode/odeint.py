@@ -1,6 +1,7 @@
 """The public solve."""
 
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -135,6 +136,9 @@ def check_settings(
     """Check the settings of `odeint` and look up what they name."""
     _check_choice("solver", solver, TABLEAUS)
     _check_choice("adjoint", adjoint, (*ADJOINTS, None))
+    # A tensor is what an earlier solve found, and looking at it would stall an accelerator.
+    if not (first_step is None or isinstance(first_step, Tensor) or _positive(first_step)):
+        raise ValueError(f"first_step must be a positive number or None, got {first_step!r}")
     method = Method(
         TABLEAUS[solver],
         _tolerance("tolerance", tolerance),
@@ -155,10 +159,6 @@ def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:
         )
     if not isinstance(z0, Tensor) or not isinstance(t, Tensor):
         raise TypeError(f"z0 and t must be tensors, got {type(z0).__name__}, {type(t).__name__}")
-    if z0.ndim < 2 or len(z0) == 0:
-        raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
-    if z0.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
     if t.ndim != 1 or len(t) < 2:
         raise ValueError(f"t must be one-dimensional with two or more times, got {(*t.shape,)}")
     if t.requires_grad:
@@ -172,19 +172,22 @@ def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:
 
 def _check_choice(name: str, value: str | None, known: Iterable[str | None]) -> None:
     choices = list(known)
-    if not any(value == choice and type(value) is type(choice) for choice in choices):
+    if not (value is None or isinstance(value, str)) or value not in choices:
         raise ValueError(f"{name}={value!r} is not known; choose from {choices}")
 
 
 def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return value
+    return int(value)
 
 
 def _tolerance(name: str, value: float | tuple[float, float]) -> Tolerance:
     pair = value if isinstance(value, tuple | list) else (value, value)
-    numbers = [x for x in pair if isinstance(x, int | float) and 0 < x < float("inf")]
-    if len(pair) != 2 or len(numbers) != 2:
+    if len(pair) != 2 or not all(_positive(number) for number in pair):
         raise ValueError(f"{name} must be a positive number or a pair of them, got {value!r}")
     return Tolerance(float(pair[0]), float(pair[1]))
+
+
+def _positive(value: float) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < float("inf")

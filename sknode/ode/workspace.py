@@ -90,7 +90,8 @@ def lease(
     pool: Pool | None,
 ) -> Lease:
     """Return a workspace for a solve from `z0`, with the field's present parameters."""
-    key = (tableau, z0.shape, z0.dtype, z0.device, id(field), *map(id, parameters))
+    identity = tuple((id(parameter), parameter.requires_grad) for parameter in parameters)
+    key = (tableau, z0.shape, z0.dtype, z0.device, id(field), identity)
     workspace = None if pool is None else pool.take(key)
     if workspace is None:
         workspace = Workspace(bind(field, z0), tableau)
