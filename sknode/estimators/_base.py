@@ -56,6 +56,9 @@ class Target(NamedTuple):
 class BaseNODE(BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators."""
 
+    net_: Net
+    history_: list[dict[str, float]]
+
     def __init__(
         self,
         *,
@@ -189,7 +192,9 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
             self.scaling_ = _scaling(X, sample_weight)
         device, dtype = _device(self.device), self._dtype(X)
         net = self._make_net(target, device, dtype, previous)
-        net.partial_fit(_training_set(X, target.values, sample_weight, self.scaling_, device, dtype))
+        net.partial_fit(
+            _training_set(X, target.values, sample_weight, self.scaling_, device, dtype)
+        )
         self._set_fitted(net, previous)
 
     def _make_net(
@@ -267,9 +272,7 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         return np.concatenate(list(self._run(self.net_.module_, X)))
 
     def _run(self, function: Callable[[Tensor], Tensor], X) -> Iterator[np.ndarray]:
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
-        )
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         module = self.net_.module_.eval()
         parameter = next(module.parameters())
         for start in range(0, X.shape[0], PREDICTION_BATCH_SIZE):

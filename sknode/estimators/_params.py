@@ -52,7 +52,7 @@ class Parameter(NamedTuple):
 
 
 def _integer(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return isinstance(value, Integral) and not _boolean(value) and int(value) >= least
 
 
 def _number(value: Any, above: float = -math.inf) -> bool:
@@ -100,7 +100,9 @@ def _choices(names: Any) -> str:
 
 
 def _set(names: Any) -> str:
-    return "{" + ", ".join(f'"{name}"' if isinstance(name, str) else str(name) for name in names) + "}"
+    return (
+        "{" + ", ".join(f'"{name}"' if isinstance(name, str) else str(name) for name in names) + "}"
+    )
 
 
 PARAMETERS: dict[str, Parameter] = {
@@ -205,9 +207,11 @@ PARAMETERS: dict[str, Parameter] = {
     "class_weight": Parameter(
         'dict, "balanced" or None',
         "a dict, 'balanced' or None",
-        lambda value: value is None
-        or isinstance(value, dict)
-        or (isinstance(value, str) and value == "balanced"),
+        lambda value: (
+            value is None
+            or isinstance(value, dict)
+            or (isinstance(value, str) and value == "balanced")
+        ),
         'Weights of the classes. "balanced": inversely proportional to their frequency.',
     ),
     "device": Parameter(
@@ -232,8 +236,7 @@ PARAMETERS: dict[str, Parameter] = {
         "bool",
         "a boolean",
         _boolean,
-        "Whether `fit` goes on from the weights, and keeps the standardisation, of the fit "
-        "before.",
+        "Whether `fit` goes on from the weights, and keeps the standardisation, of the fit before.",
     ),
     "random_state": Parameter(
         "int, RandomState or None",
@@ -285,9 +288,9 @@ def with_parameter(name: str, default: Any) -> Callable[[T], T]:
     """Add one keyword-only hyperparameter to the signature that a class inherits."""
 
     def decorate(cls: T) -> T:
-        inherited = cls.__init__
+        inherited = cls.__init__  # type: ignore[misc]
 
-        def __init__(self: Any, **params: Any) -> None:
+        def init(self: Any, **params: Any) -> None:
             bound = signature.bind(self, **params)
             setattr(self, name, bound.arguments.pop(name, default))
             inherited(**bound.arguments)
@@ -295,8 +298,8 @@ def with_parameter(name: str, default: Any) -> Callable[[T], T]:
         own = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
         base = inspect.signature(inherited)
         signature = base.replace(parameters=[*base.parameters.values(), own])
-        __init__.__signature__ = signature  # type: ignore[attr-defined]
-        cls.__init__ = __init__
+        init.__signature__ = signature  # type: ignore[attr-defined]
+        cls.__init__ = init  # type: ignore[misc]
         return cls
 
     return decorate

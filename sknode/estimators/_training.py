@@ -33,14 +33,14 @@ class Rows:
 
     def __init__(
         self,
-        X: np.ndarray | sparse.csr_array | sparse.csr_matrix,
+        X: Any,
         scaling: Scaling,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
         self.scaling, self.device, self.dtype = scaling, device, dtype
         self.n_rows = X.shape[0]
-        self._sparse = X if sparse.issparse(X) else None
+        self._source = X
         self._dense = None if sparse.issparse(X) else self._standardise(X)
 
     def __len__(self) -> int:
@@ -51,7 +51,7 @@ class Rows:
         if self._dense is not None:
             return self._dense[index]
         host_index = index if isinstance(index, slice) else index.cpu().numpy()
-        return self._standardise(self._sparse[host_index].toarray())
+        return self._standardise(self._source[host_index].toarray())
 
     def _standardise(self, X: np.ndarray) -> Tensor:
         scaled = (X - self.scaling.mean) / self.scaling.scale

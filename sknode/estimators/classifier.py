@@ -74,6 +74,8 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
     True
     """
 
+    classes_: np.ndarray
+
     def decision_function(self, X) -> np.ndarray:
         """Return the log-odds of the classes.
 

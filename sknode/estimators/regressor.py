@@ -64,8 +64,8 @@ class NODERegressor(RegressorMixin, BaseNODE):
     >>> import numpy as np
     >>> from sknode import NODERegressor
     >>> X = np.linspace(-2, 2, 50)[:, None]
-    >>> regressor = NODERegressor(augment_dim=1, random_state=0).fit(X, np.sin(2 * X[:, 0]))
-    >>> regressor.predict(X).shape
+    >>> regressor = NODERegressor(augment_dim=1, max_epochs=300, random_state=0)
+    >>> regressor.fit(X, np.sin(2 * X[:, 0])).predict(X).shape
     (50,)
     >>> regressor.score(X, np.sin(2 * X[:, 0])) > 0.95
     True

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +54,8 @@ class MLPField(nn.Module):
         time_dependent: bool = True,
     ) -> None:
         super().__init__()
-        sizes = [n_dims, *hidden_layer_sizes, n_dims]
-        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        sizes: list[Any] = [n_dims, *hidden_layer_sizes, n_dims]
+        if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
             raise ValueError(
                 "n_dims and hidden_layer_sizes must be positive integers, "
                 f"got {n_dims!r} and {hidden_layer_sizes!r}"
@@ -82,9 +83,10 @@ class MLPField(nn.Module):
 
     def dense_form(self) -> DenseForm:
         """Return the layers."""
+        layers = [cast(nn.Linear, layer) for layer in self.layers]
         return DenseForm(
-            [layer.weight for layer in self.layers],
-            [layer.bias for layer in self.layers],
+            [layer.weight for layer in layers],
+            [layer.bias for layer in layers],
             self.activation,
             self.time_dependent,
         )

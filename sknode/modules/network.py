@@ -1,6 +1,7 @@
 """The whole network: lift, augmentation, ODE block, head."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -109,6 +110,7 @@ class NODENetwork(nn.Module):
 
 def _start_near_identity(field: MLPField) -> None:
     """Shrink the last layer: a slow flow needs few steps, and gradients pass it unspoilt."""
+    last = cast(nn.Linear, field.layers[-1])
     with torch.no_grad():
-        field.layers[-1].weight.mul_(0.1)
-        field.layers[-1].bias.zero_()
+        last.weight.mul_(0.1)
+        last.bias.zero_()

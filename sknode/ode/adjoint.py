@@ -149,10 +149,8 @@ def _reverse_sweep(workspace: Workspace, trajectory: Trajectory, g: Tensor) -> T
 def _reverse_coefficients(
     tableau: Tableau, n: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[list[Tensor], Tensor]:
-    """Weights of (λ, μ_n, ..., μ_{i+1}) in σ_i, for each of the first n stages, and of their sum."""
-    rows = [
-        [tableau.b[i], *(tableau.a[j][i] for j in reversed(range(i + 1, n)))] for i in range(n)
-    ]
+    """Weights of (λ, μ_n, ..., μ_{i+1}) in σ_i, for the first n stages, and of their sum."""
+    rows = [[tableau.b[i], *(tableau.a[j][i] for j in reversed(range(i + 1, n)))] for i in range(n)]
     weights = [torch.tensor(row, dtype=dtype, device=device) for row in rows]
     return weights, torch.ones(n + 1, dtype=dtype, device=device)
 

@@ -118,7 +118,7 @@ class Dynamics(ABC):
     cotangents: list[Tensor]
     """All the tensors (stages, rows, ...) that `pullback` fills for `accumulate`, `v` first."""
 
-    def load(self) -> None:
+    def load(self) -> None:  # noqa: B027 -- most fields have nothing to prepare
         """Take the field's parameters as they are now; called at the start of every solve."""
 
     def enter(self, z: Tensor, t: float, out: Tensor) -> None:
@@ -216,7 +216,7 @@ class ModuleDynamics(Dynamics):
         for total, gradient in zip(self._sums, gradients, strict=False):
             total.add_(gradient)
 
-    def _vjp(self, t: Tensor, z: Tensor, v: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    def _vjp(self, t: Tensor, z: Tensor, v: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
         with torch.enable_grad():
             dz = self._call(t, z)
         if not dz.requires_grad:

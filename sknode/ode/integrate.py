@@ -238,6 +238,8 @@ class _Walk:
         else:
             column = accepted.unsqueeze(1)
             torch.where(column, end, self.x, out=self.x)
+            assert k is not None
+            assert self.k is not None
             self.k = torch.where(column, k, self.k)
 
 

@@ -1,8 +1,9 @@
 """The public solve."""
 
 from collections.abc import Iterable
+from math import inf
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -176,7 +177,7 @@ def _check_choice(name: str, value: str | None, known: Iterable[str | None]) -> 
         raise ValueError(f"{name}={value!r} is not known; choose from {choices}")
 
 
-def _count(name: str, value: int) -> int:
+def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return int(value)
@@ -189,5 +190,5 @@ def _tolerance(name: str, value: float | tuple[float, float]) -> Tolerance:
     return Tolerance(float(pair[0]), float(pair[1]))
 
 
-def _positive(value: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < float("inf")
+def _positive(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 < float(value) < inf
