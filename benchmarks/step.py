@@ -1,8 +1,8 @@
 """One training step of a Neural ODE: sknode against torchdiffeq, in the same run.
 
 The model is an MLP field with two tanh layers and a linear head; a step is the solve, a
-cross-entropy loss, the backward pass and fused Adam. All contenders start from the same weights, take
-turns at every repetition, and have run a few steps before the clock starts.
+cross-entropy loss, the backward pass and fused Adam. All contenders start from the same weights,
+take turns at every repetition, and have run a few steps before the clock starts.
 
     python benchmarks/step.py [--repetitions 200]
 """
@@ -35,9 +35,9 @@ class TorchdiffeqBlock(nn.Module):
         self.t = torch.tensor([0.0, 1.0])
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.solve(
-            self.field, z, self.t, rtol=TOLERANCE, atol=TOLERANCE, method="dopri5"
-        )[-1]
+        return self.solve(self.field, z, self.t, rtol=TOLERANCE, atol=TOLERANCE, method="dopri5")[
+            -1
+        ]
 
 
 BLOCKS = {
@@ -46,9 +46,7 @@ BLOCKS = {
         field, tolerance=TOLERANCE, adjoint="continuous"
     ),
     "torchdiffeq odeint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint),
-    "torchdiffeq odeint_adjoint": lambda field: TorchdiffeqBlock(
-        field, torchdiffeq.odeint_adjoint
-    ),
+    "torchdiffeq odeint_adjoint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint_adjoint),
 }
 
 

@@ -330,6 +330,7 @@ def test_set_output_of_the_transformer_before_it_is_respected():
 def test_sample_weight_is_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         model = NODEClassifier(**QUICK).set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=True)
         routed = {"sample_weight": np.ones(150)}
         result = cross_validate(model, *IRIS, cv=2, params=routed, error_score="raise")
     assert np.isfinite(result["test_score"]).all()
