@@ -33,9 +33,9 @@ for name, score in accuracy.items():
     print(f"{name:10s} test accuracy {score:.3f}")
 
 # %%
-# The loss falls alike for all of them. The number of function evaluations (nfe) grows while they
-# learn: a field that does more takes more steps at the same tolerance.
-figure, (loss, nfe, score) = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+# The loss falls to about the same level for all of them. The number of function evaluations (nfe)
+# grows while they learn: a field that does more takes more steps at the same tolerance.
+figure, (loss, nfe, score) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
 for name, model in models.items():
     epochs = [epoch["epoch"] for epoch in model.history_]
     loss.plot(epochs, [epoch["loss"] for epoch in model.history_], label=name)
