@@ -157,6 +157,7 @@ class DenseDynamics(Dynamics):
         ]
         # As the first layer, but without the time: its cotangent is never wanted.
         self._first = z0.new_zeros(shapes[0])
+        self._first_state, self._weights_of_state = self._first[:, :n], self.weights[0][:, :n]
         self._ones = z0.new_ones(max(shape[1] for shape in shapes))
 
     def load(self) -> None:
@@ -170,8 +171,7 @@ class DenseDynamics(Dynamics):
                 torch.addmv(bias, folded, ones, beta=bias_scale, alpha=shift, out=folded_bias)
             else:
                 torch.mul(bias, bias_scale, out=folded_bias)
-        n = self.n_controlled
-        self._first[:, :n] = self.weights[0][:, :n]
+        self._first_state.copy_(self._weights_of_state)
 
     def _scales(self, i: int) -> tuple[float, float]:
         """Return the constants by which layer i's weights and biases are multiplied."""
@@ -227,13 +227,14 @@ class DenseDynamics(Dynamics):
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, DenseTape)
+        ones = self._ones_of_rows[: n_stages * self.shape[0]]
         for i, (deltas, inputs) in enumerate(zip(self._deltas, tape.inputs, strict=True)):
             if weights is None:
                 delta = deltas.rows(n_stages)
             else:
                 delta = (deltas.blocks[:n_stages] * weights).flatten(0, 1)
             _add_product(self._weight_sums[i], delta, inputs.rows(n_stages))
-            self._bias_sums[i].addmv_(delta.t(), self._ones_of_rows[: len(delta)])
+            self._bias_sums[i].addmv_(delta.t(), ones)
 
     def gradients(self) -> list[Tensor | None]:
         shift = self.activation.shift

@@ -113,12 +113,12 @@ class _DiscreteAdjoint(Function):
         _ = ctx.saved_tensors
         workspace = ctx.lease.workspace
         start = _reverse_sweep(workspace, ctx.trajectory, g.flatten(2))
-        z0 = start.view(g.shape[1:]) if ctx.needs_input_grad[2] else None
+        z0 = _states(start, g.shape[1:]) if ctx.needs_input_grad[2] else None
         return None, None, z0, *workspace.system.gradients()
 
 
 def _reverse_sweep(workspace: Workspace, trajectory: Trajectory, g: Tensor) -> Tensor:
-    """Pull cotangents (n_times - 1, rows, n) of the states back to the start, (rows, n)."""
+    """Pull cotangents (n_times - 1, rows, n) of the states back to the start, (rows, width)."""
     system, tableau = workspace.system, workspace.tableau
     # The last stage of an FSAL method enters nothing but the next step, where it is the first,
     # and the interpolant.
@@ -142,7 +142,7 @@ def _reverse_sweep(workspace: Workspace, trajectory: Trajectory, g: Tensor) -> T
             start[:, : g.shape[2]].add_(read_off[0])
         cotangents[0].copy_(start)
     trajectory.stats.nfe_backward += n * len(trajectory.record)
-    return start[:, : g.shape[2]].contiguous()
+    return start
 
 
 @lru_cache(maxsize=64)
@@ -296,6 +296,10 @@ def _solve_with_autograd(problem: Problem, z0: Tensor) -> tuple[Tensor, Stats]:
             stack = torch.stack([start, *stages])
             between = between + torch.einsum("skr,sr...->kr...", dense, stack)
     return torch.cat((between, z.unsqueeze(0))), trajectory.stats
+
+
+def _states(x: Tensor, shape: torch.Size) -> Tensor:
+    return x[:, : shape[1:].numel()].reshape(shape)
 
 
 ADJOINTS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}

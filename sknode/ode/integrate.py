@@ -297,15 +297,15 @@ def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterato
 
 
 def _first_steps(walk: _Walk, controller: Controller, span: float, method: Method) -> Tensor:
-    sign = 1.0 if span > 0 else -1.0
     if method.first_step is not None:
         given = torch.as_tensor(method.first_step, dtype=walk.x.dtype, device=walk.x.device)
-        return (sign * given).expand(len(walk.x))
+        return (given if span > 0 else -given).expand(len(walk.x))
     walk.first_stage()
     walk.stats.nfe_forward += 1
     k = walk.k
     assert k is not None
-    return sign * controller.first_step(walk.x, k, span, walk.tape, method.tableau.order)
+    size = controller.first_step(walk.x, k, span, walk.tape, method.tableau.order)
+    return size if span > 0 else -size
 
 
 def _check_progress(stop: float, left: Tensor, wanted: Tensor, n: int) -> None:
