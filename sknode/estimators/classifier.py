@@ -49,7 +49,7 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         Number of trained numbers.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X had such.
 
     See Also

@@ -46,7 +46,7 @@ class NODERegressor(RegressorMixin, BaseNODE):
         Number of trained numbers.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X had such.
 
     See Also

@@ -71,7 +71,7 @@ class ODEBlock(nn.Module):
         self._pool = Pool()
 
     def forward(self, z0: Tensor) -> Tensor:
-        """Return z(t1), of the shape of z0, (rows, *state)."""
+        """Return z(t1), of the shape of z0, ``(rows, *state)``."""
         settings = self.settings
         if self.training and self._first_step is not None:
             method = settings.method._replace(first_step=self._first_step)
@@ -87,6 +87,6 @@ class ODEBlock(nn.Module):
         self._pool = Pool()
 
     def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
-        """Return the states (len(t), rows, *state) at times t, the first of which has z = z0."""
+        """Return the states ``(len(t), rows, *state)`` at times t, with z0 at the first."""
         z, _ = solve(self.field, z0, t.tolist(), self.settings)
         return torch.cat((z0.unsqueeze(0), z))

@@ -21,7 +21,7 @@ class Solution(NamedTuple):
 
     Attributes
     ----------
-    z : Tensor of shape (len(t), rows, *state)
+    z : Tensor of shape ``(len(t), rows, *state)``
         z[i] is the state at t[i]; z[0] is the initial state.
     stats : Stats
         Steps and evaluations.
@@ -49,10 +49,10 @@ def odeint(
     Parameters
     ----------
     field : nn.Module
-        f, called as `field(t, z)` with z of shape (rows, *state) and t of shape (rows, 1, ...),
+        f, called as `field(t, z)` with z of shape ``(rows, *state)`` and t of shape (rows, 1, ...),
         one time per row; it returns the derivative, of the shape of z. Gradients flow to its
         `parameters()`. A row of its result must depend on that row of z alone.
-    z0 : Tensor of shape (rows, *state), float32 or float64
+    z0 : Tensor of shape ``(rows, *state)``, float32 or float64
         The states at t[0].
     t : Tensor of shape (n_times,), n_times >= 2
         Strictly increasing or decreasing times at which the states are wanted. They are not
@@ -63,7 +63,7 @@ def odeint(
     tolerance : float or (float, float), default=1e-3
         Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
         A step of a row is accepted if its estimated error, in the root mean square over the
-        row's state, is at most atol + rtol·|z|.
+        row's state, is at most ``atol + rtol·|z|``.
     n_steps : int or None, default=None
         Number of equal steps between t[0] and t[-1], the same for every row. States at times in
         between are read off the method's interpolant. None: steps chosen by error, or for the
@@ -86,7 +86,7 @@ def odeint(
     Returns
     -------
     Solution
-        The states `z`, of shape (len(t), rows, *state), and the `stats`.
+        The states `z`, of shape ``(len(t), rows, *state)``, and the `stats`.
 
     Raises
     ------
