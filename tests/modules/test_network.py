@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from sknode.modules import NODENetwork
+
+X = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_start_is_the_row_with_zeros_appended():
+    start = NODENetwork(4, 3, augment_dim=2).start(X)
+    assert torch.equal(start[:, :4], X)
+    assert torch.equal(start[:, 4:], torch.zeros(5, 2))
+
+
+def test_a_linear_lift_comes_before_the_augmentation():
+    network = NODENetwork(4, 3, lift="linear", lift_dim=7, augment_dim=1)
+    assert torch.equal(network.start(X)[:, :7], network.lift(X))
+    assert network.start(X).shape == (5, 8)
+
+
+def test_the_outputs_are_read_off_the_end_of_the_trajectory():
+    network = NODENetwork(4, 3).eval()
+    with torch.no_grad():
+        states = network.trajectory(X, [0.5, 1.0])
+        assert states.shape == (2, 5, 4)
+        torch.testing.assert_close(network.head(states[-1]), network(X))
+
+
+def test_a_trajectory_at_time_zero_is_the_start():
+    network = NODENetwork(4, 3, augment_dim=1)
+    assert torch.equal(network.trajectory(X, [0.0])[0], network.start(X))
+
+
+def test_an_unknown_lift_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="lift='cubic' is not known; choose from"):
+        NODENetwork(4, 3, lift="cubic")
