@@ -33,8 +33,9 @@ for name, score in accuracy.items():
     print(f"{name:10s} test accuracy {score:.3f}")
 
 # %%
-# The loss falls to about the same level for all of them. The number of function evaluations (nfe)
-# grows while they learn: a field that does more takes more steps at the same tolerance.
+# The loss falls to about the same level for all of them. After the first epoch, whose solves have
+# no earlier step size to start from, the number of function evaluations (nfe) grows: a field that
+# does more takes more steps at the same tolerance.
 figure, (loss, nfe, score) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
 for name, model in models.items():
     epochs = [epoch["epoch"] for epoch in model.history_]
