@@ -48,10 +48,11 @@ class Problem(NamedTuple):
     settings: Settings
     pool: Pool | None
 
-    def lease(self, z0: Tensor) -> Lease:
-        """Return a workspace for this problem."""
-        tableau = self.settings.method.tableau
-        return lease(self.field, self.parameters, z0, tableau, self.pool)
+    def integrate(self, z0: Tensor, *, record: bool = False) -> tuple[Lease, Trajectory]:
+        """Solve from `z0`; the workspace is the solve's own while the lease is held."""
+        method = self.settings.method
+        held = lease(self.field, self.parameters, z0, method.tableau, self.pool)
+        return held, integrate(held.workspace, z0, self.times, method, record=record)
 
 
 def solve(
@@ -70,7 +71,7 @@ def solve(
     problem = Problem(field, parameters, times, settings, pool)
     if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
         with torch.no_grad():
-            trajectory = integrate(problem.lease(z0).workspace, z0, times, settings.method)
+            _, trajectory = problem.integrate(z0)
         return trajectory.z.view(-1, *z0.shape), trajectory.stats
     if settings.adjoint is None:
         return _solve_with_autograd(problem, z0)
@@ -97,10 +98,7 @@ class _DiscreteAdjoint(Function):
     def forward(
         ctx: Any, problem: Problem, stats: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> Tensor:
-        ctx.lease = problem.lease(z0)
-        ctx.trajectory = integrate(
-            ctx.lease.workspace, z0, problem.times, problem.settings.method, record=True
-        )
+        ctx.lease, ctx.trajectory = problem.integrate(z0, record=True)
         # The sweep does not read the parameters; saving them lets autograd complain when they
         # were changed in between.
         ctx.save_for_backward(*parameters)
@@ -160,9 +158,7 @@ class _ContinuousAdjoint(Function):
     def forward(
         ctx: Any, problem: Problem, stats: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> Tensor:
-        trajectory = integrate(
-            problem.lease(z0).workspace, z0, problem.times, problem.settings.method
-        )
+        _, trajectory = problem.integrate(z0)
         z = trajectory.z.view(-1, *z0.shape)
         ctx.problem, ctx.stats = problem, trajectory.stats
         ctx.save_for_backward(z, *parameters)
@@ -282,16 +278,15 @@ def _solve_with_autograd(problem: Problem, z0: Tensor) -> tuple[Tensor, Stats]:
     The second pass knows which rows each step moves and by how much, so the graph holds neither
     trial steps nor step-size control.
     """
-    method = problem.settings.method
+    tableau = problem.settings.method.tableau
     with torch.no_grad():
-        workspace = problem.lease(z0).workspace
-        trajectory = integrate(workspace, z0, problem.times, method, record=True)
+        _, trajectory = problem.integrate(z0, record=True)
     column = (-1, *[1] * (z0.ndim - 1))
     z, between = z0, z0.new_zeros((len(problem.times) - 2, *z0.shape))
     for step, dense in trajectory.record:
         t = (problem.times[-1] - step.before).view(column).expand(len(z0), *column[1:])
         start = z
-        z, stages = differentiable_step(problem.field, method.tableau, t, z, step.h.view(column))
+        z, stages = differentiable_step(problem.field, tableau, t, z, step.h.view(column))
         if dense is not None:
             stack = torch.stack([start, *stages])
             between = between + torch.einsum("skr,sr...->kr...", dense, stack)

@@ -391,3 +391,32 @@ def test_states_of_another_dtype_than_the_field_are_an_error():
     with pytest.raises(ValueError, match="the field and z0 must agree in dtype and device"):
         module(torch.ones(3, 2))
     assert module.field.calls == 0
+
+
+class SolvesInBetween(torch.nn.Module):
+    """Decay, whose every evaluation runs another solve of the same block."""
+
+    def __init__(self):
+        super().__init__()
+        self.rate = torch.nn.Parameter(torch.ones(()))
+        self.solve_another = None
+
+    def forward(self, t, z):
+        another, self.solve_another = self.solve_another, None
+        if another is not None:
+            another()
+            self.solve_another = another
+        return -self.rate * z
+
+
+@pytest.mark.parametrize("adjoint", ["discrete", "continuous", None])
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_solve_that_runs_within_another_does_not_touch_its_buffers(adjoint, grad):
+    z0, other = torch.ones(3, 2), torch.full((3, 2), 50.0)
+    field = SolvesInBetween()
+    block = ODEBlock(field, adjoint=adjoint).eval()
+    with torch.set_grad_enabled(grad):
+        expected = block(z0)
+        field.solve_another = lambda: block(other)
+        found = block(z0)
+    assert torch.equal(found, expected)
