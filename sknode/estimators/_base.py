@@ -176,6 +176,7 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         return tags
 
     def _fit(self, X, y, sample_weight) -> None:
+        device = _device(self.device)
         previous = self.net_ if self.warm_start and hasattr(self, "net_") else None
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
@@ -190,7 +191,7 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
             sample_weight = target.weight
         if previous is None:
             self.scaling_ = _scaling(X, sample_weight)
-        device, dtype = _device(self.device), self._dtype(X)
+        dtype = self._dtype(X, device)
         net = self._make_net(target, device, dtype, previous)
         net.partial_fit(
             _training_set(X, target.values, sample_weight, self.scaling_, device, dtype)
@@ -215,9 +216,9 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
             activation=self.activation,
             time_dependent=bool(self.time_dependent),
             solver=self.solver,
-            tolerance=_floats(self.tolerance),
-            n_steps=None if n_steps is None else int(n_steps),
-            max_steps=int(self.max_steps),
+            tolerance=self.tolerance,
+            n_steps=n_steps,
+            max_steps=self.max_steps,
             adjoint=self.adjoint,
         )
         net = make_net(
@@ -260,10 +261,10 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         self.loss_ = self.history_[-1]["loss"]
         self.n_parameters_ = sum(p.numel() for p in net.module_.parameters())
 
-    def _dtype(self, X) -> torch.dtype:
+    def _dtype(self, X, device: torch.device) -> torch.dtype:
         name = self.dtype
         if name == "auto":
-            name = X.dtype.name if _device(self.device).type == "cpu" else "float32"
+            name = X.dtype.name if device.type == "cpu" else "float32"
         return getattr(torch, name)
 
     def _outputs(self, X) -> np.ndarray:
@@ -350,12 +351,6 @@ def _device(device: str | torch.device) -> torch.device:
     if not available.get(device.type, True):
         raise ValueError(f"device={str(device)!r} is not available here; use 'cpu' or 'auto'")
     return device
-
-
-def _floats(tolerance) -> float | tuple[float, float]:
-    if isinstance(tolerance, list | tuple):
-        return float(tolerance[0]), float(tolerance[1])
-    return float(tolerance)
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 
 from ..modules.activations import ACTIVATIONS
 from ..modules.network import LIFTS
+from ..ode.adjoint import ADJOINTS
 from ..ode.tableau import TABLEAUS
 
 __all__ = ["OPTIMIZERS", "PARAMETERS", "Parameter", "check_params", "documented", "with_parameter"]
@@ -26,7 +27,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
-ADJOINTS = ("discrete", "continuous", None)
 DTYPES = ("auto", "float32", "float64")
 
 
@@ -254,6 +254,25 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
+ATTRIBUTES = """\
+history_ : list of dict
+    One entry per epoch: "epoch", "loss", the means per batch of "nfe_forward" and
+    "nfe_backward" (evaluations of the field), the means per row of "accepted_steps" and
+    "rejected_steps", and "seconds".
+loss_ : float
+    The training loss of the last epoch; a regressor's is that of the standardised target.
+n_iter_ : int
+    Number of epochs run.
+n_parameters_ : int
+    Number of trained numbers.
+n_features_in_ : int
+    Number of features.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Their names, if X had such.
+"""
+"""Those that every estimator has after `fit`."""
+
+
 def check_params(estimator: BaseEstimator) -> None:
     """Raise a ValueError for the first hyperparameter that is not what it must be."""
     for name, value in estimator.get_params(deep=False).items():
@@ -266,7 +285,7 @@ T = TypeVar("T", bound=type)
 
 
 def documented(cls: T) -> T:
-    """Write the entries of the hyperparameters where the docstring says `{parameters}`."""
+    """Write what estimators share where a docstring says `{parameters}` or `{attributes}`."""
     entries = [
         f"{name} : {PARAMETERS[name].type}, default={_default(parameter.default)}\n"
         + textwrap.fill(
@@ -275,8 +294,9 @@ def documented(cls: T) -> T:
         for name, parameter in inspect.signature(cls).parameters.items()
     ]
     assert cls.__doc__ is not None
-    block = textwrap.indent("\n".join(entries), "    ").strip()
-    cls.__doc__ = cls.__doc__.replace("{parameters}", block)
+    for name, text in {"parameters": "\n".join(entries), "attributes": ATTRIBUTES}.items():
+        block = textwrap.indent(text, "    ").strip()
+        cls.__doc__ = cls.__doc__.replace("{" + name + "}", block)
     return cls
 
 

@@ -37,20 +37,7 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         The trained net; `net_.module_` is the torch module.
     scaling_ : (ndarray, ndarray), each of shape (n_features,)
         `mean` and `scale` by which the inputs are standardised.
-    history_ : list of dict
-        One entry per epoch: "epoch", "loss", the means per batch of "nfe_forward" and
-        "nfe_backward" (evaluations of the field), the means per row of "accepted_steps" and
-        "rejected_steps", and "seconds".
-    loss_ : float
-        The training loss of the last epoch.
-    n_iter_ : int
-        Number of epochs run.
-    n_parameters_ : int
-        Number of trained numbers.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if X had such.
+    {attributes}
 
     See Also
     --------

@@ -76,7 +76,7 @@ def solve(
     if settings.adjoint is None:
         return _solve_with_autograd(problem, z0)
     stats: list[Stats] = []
-    z = ADJOINTS[settings.adjoint].apply(problem, stats, z0, *parameters)
+    z = FUNCTIONS[settings.adjoint].apply(problem, stats, z0, *parameters)
     return z, stats[0]
 
 
@@ -297,4 +297,5 @@ def _states(x: Tensor, shape: torch.Size) -> Tensor:
     return x[:, : shape[1:].numel()].reshape(shape)
 
 
-ADJOINTS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}
+FUNCTIONS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}
+ADJOINTS = (*FUNCTIONS, None)

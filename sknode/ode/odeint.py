@@ -136,7 +136,7 @@ def check_settings(
 ) -> Settings:
     """Check the settings of `odeint` and look up what they name."""
     _check_choice("solver", solver, TABLEAUS)
-    _check_choice("adjoint", adjoint, (*ADJOINTS, None))
+    _check_choice("adjoint", adjoint, ADJOINTS)
     # A tensor is what an earlier solve found, and looking at it would stall an accelerator.
     if not (first_step is None or isinstance(first_step, Tensor) or _positive(first_step)):
         raise ValueError(f"first_step must be a positive number or None, got {first_step!r}")

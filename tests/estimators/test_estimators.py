@@ -381,3 +381,4 @@ def test_the_docstring_says_which_node_and_lists_every_hyperparameter(estimator)
     for name in estimator().get_params():
         assert f"    {name} : " in estimator.__doc__
     assert "{" + "parameters}" not in estimator.__doc__
+    assert "{" + "attributes}" not in estimator.__doc__
