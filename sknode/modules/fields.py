@@ -1,6 +1,7 @@
 """Fields that know their own derivative."""
 
 from collections.abc import Sequence
+from itertools import chain
 from numbers import Integral
 from typing import Any, cast
 
@@ -144,39 +145,49 @@ class DenseDynamics(Dynamics):
         self.n_controlled = n
         self.controlled = z0.new_ones(self.shape[1])
         self.controlled[n:] = 0.0
-        shapes = [weight.shape for weight in form.weights]
-        shapes[-1] = torch.Size((self.shape[1], shapes[-1][1]))
-        self.weights = [z0.new_zeros(shape) for shape in shapes]
-        self.biases = [z0.new_ones(shape[0]) for shape in shapes]
+        self._shapes = [weight.shape for weight in form.weights]
+        self._shapes[-1] = torch.Size((self.shape[1], self._shapes[-1][1]))
+        self._folded = z0.new_zeros(sum(n_out * (n_in + 1) for n_out, n_in in self._shapes))
+        self.weights, self.biases = self._layers(self._folded)
+        self.biases[-1].fill_(1.0)
         self._last = self.weights[-1].t()
-        self._folded = [
-            (weight[: len(bias)], folded_bias[: len(bias)])
-            for weight, bias, folded_bias in zip(
-                self.weights, form.biases, self.biases, strict=True
-            )
-        ]
-        # As the first layer, but without the time: its cotangent is never wanted.
-        self._first = z0.new_zeros(shapes[0])
-        self._first_state, self._weights_of_state = self._first[:, :n], self.weights[0][:, :n]
-        self._ones = z0.new_ones(max(shape[1] for shape in shapes))
+        self._own = self._own_part(self.weights, self.biases)
+        self._factors = self._fold_factors()
+        self._ones = [z0.new_ones(n_in) for _, n_in in self._shapes]
+
+    def _layers(self, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Cut a vector of all the numbers into the layers' weights and biases."""
+        sizes = [n_out * n_in for n_out, n_in in self._shapes]
+        parts = flat.split(sizes + [n_out for n_out, _ in self._shapes])
+        n = len(sizes)
+        weights = [part.view(shape) for part, shape in zip(parts[:n], self._shapes, strict=True)]
+        return weights, list(parts[n:])
+
+    def _own_part(self, weights: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
+        """Leave out the derivative of t, and order as the form's parameters."""
+        n = self.n_controlled
+        pairs = zip([*weights[:-1], weights[-1][:n]], [*biases[:-1], biases[-1][:n]], strict=True)
+        return list(chain.from_iterable(pairs))
+
+    def _fold_factors(self) -> Tensor:
+        """Return the constants by which all the numbers are multiplied."""
+        factors = torch.ones_like(self._folded)
+        weights, biases = self._layers(factors)
+        for tensor in (*weights[:-1], *biases[:-1]):
+            tensor.mul_(self.activation.inner)
+        for weight in weights[1:]:
+            weight.mul_(self.activation.outer)
+        return factors
 
     def load(self) -> None:
+        for own, parameter in zip(self._own, self.form.parameters, strict=True):
+            own.copy_(parameter)
+        self._folded.mul_(self._factors)
         shift = self.activation.shift / self.activation.outer
-        layers = zip(self.form.weights, self.form.biases, self._folded, strict=True)
-        for i, (weight, bias, (folded, folded_bias)) in enumerate(layers):
-            scale, bias_scale = self._scales(i)
-            torch.mul(weight, scale, out=folded)
-            if i and shift:
-                ones = self._ones[: weight.shape[1]]
-                torch.addmv(bias, folded, ones, beta=bias_scale, alpha=shift, out=folded_bias)
-            else:
-                torch.mul(bias, bias_scale, out=folded_bias)
-        self._first_state.copy_(self._weights_of_state)
-
-    def _scales(self, i: int) -> tuple[float, float]:
-        """Return the constants by which layer i's weights and biases are multiplied."""
-        out = self.activation.inner if i < len(self.weights) - 1 else 1.0
-        return (out * self.activation.outer if i else out), out
+        if shift:
+            layers = zip(self.weights[1:], self.biases[1:], self._ones[1:], strict=True)
+            for weight, bias, ones in layers:
+                bias.addmv_(weight, ones, alpha=shift)
 
     def new_tape(self, n_stages: int) -> DenseTape:
         return DenseTape(n_stages, self)
@@ -201,20 +212,11 @@ class DenseDynamics(Dynamics):
         self._deltas = [Stack(n_stages, (rows, width), self.controlled) for width in widths]
         self.v = self._deltas[-1]
         self.cotangents = [delta.blocks for delta in reversed(self._deltas)]
-        layers = [*self.weights, *self.biases]
-        self._sums = self.controlled.new_empty(sum(layer.numel() for layer in layers))
-        parts = self._sums.split([layer.numel() for layer in layers])
-        sums = [part.view_as(layer) for part, layer in zip(parts, layers, strict=True)]
-        self._weight_sums, self._bias_sums = sums[: len(widths)], sums[len(widths) :]
-        self._sums_of_layers = [
-            (weight[: len(bias)], bias_sum[: len(bias)])
-            for weight, bias, bias_sum in zip(
-                self._weight_sums, self.form.biases, self._bias_sums, strict=True
-            )
-        ]
+        self._sums = torch.empty_like(self._folded)
+        self._weight_sums, self._bias_sums = self._layers(self._sums)
         self._ones_of_rows = self.controlled.new_ones(n_stages * rows)
 
-    def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
+    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         assert isinstance(tape, DenseTape)
         v = self.v[stage]
         backward = self.activation.backward
@@ -223,34 +225,29 @@ class DenseDynamics(Dynamics):
             torch.mm(v, self.weights[i], out=delta)
             backward(delta, tape.saved[i - 1][stage], delta)
             v = delta
-        torch.mm(v, self._first, out=out)
+        if out is not None:
+            torch.mm(v, self.weights[0], out=out)
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, DenseTape)
         ones = self._ones_of_rows[: n_stages * self.shape[0]]
-        for i, (deltas, inputs) in enumerate(zip(self._deltas, tape.inputs, strict=True)):
-            if weights is None:
-                delta = deltas.rows(n_stages)
-            else:
+        layers = zip(self._deltas, tape.inputs, self._weight_sums, self._bias_sums, strict=True)
+        for deltas, inputs, weight_sum, bias_sum in layers:
+            delta, delta_t = deltas.rows(n_stages)
+            if weights is not None:
                 delta = (deltas.blocks[:n_stages] * weights).flatten(0, 1)
-            _add_product(self._weight_sums[i], delta, inputs.rows(n_stages))
-            self._bias_sums[i].addmv_(delta.t(), ones)
+                delta_t = delta.t()
+            a, a_t = inputs.rows(n_stages)
+            # BLAS takes the product much faster with the narrower of the two on the left.
+            if delta.shape[1] > a.shape[1]:
+                weight_sum.t().addmm_(a_t, delta)
+            else:
+                weight_sum.addmm_(delta_t, a)
+            bias_sum.addmv_(delta_t, ones)
 
     def gradients(self) -> list[Tensor | None]:
-        shift = self.activation.shift
-        gradients: list[Tensor | None] = []
-        for i, (weight_sum, bias_sum) in enumerate(self._sums_of_layers):
-            scale, bias_scale = self._scales(i)
-            weight, bias = weight_sum * scale, bias_sum * bias_scale
-            if i and shift:
-                weight.add_(bias.unsqueeze(1), alpha=shift)
-            gradients += [weight, bias]
-        return gradients
-
-
-def _add_product(total: Tensor, delta: Tensor, a: Tensor) -> None:
-    """Add δᵀa, with the narrower of the two on the left, where BLAS takes it much faster."""
-    if delta.shape[1] > a.shape[1]:
-        total.t().addmm_(a.t(), delta)
-    else:
-        total.addmm_(delta.t(), a)
+        weights, biases = self._layers(self._sums * self._factors)
+        if self.activation.shift:
+            for weight, bias, ones in zip(weights[1:], biases[1:], self._ones[1:], strict=True):
+                weight.addr_(bias, ones, alpha=self.activation.shift)
+        return [*self._own_part(weights, biases)]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
-from .field import Dynamics, Tape, bind
+from .field import Dynamics, Tape, bind, parameters_of
 from .integrate import Method, Stats, Trajectory, integrate, steps
 from .step import differentiable_step
 from .tableau import Tableau
@@ -66,7 +66,7 @@ def solve(
 
     They are differentiable in `z0` and the parameters.
     """
-    parameters = tuple(field.parameters())
+    parameters = parameters_of(field)
     _check_start(z0, parameters)
     problem = Problem(field, parameters, times, settings, pool)
     if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
@@ -81,7 +81,7 @@ def solve(
 
 
 def _check_start(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
-    if z0.ndim < 2 or len(z0) == 0:
+    if z0.ndim < 2 or z0.shape[0] == 0:
         raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
     if z0.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
@@ -110,31 +110,40 @@ class _DiscreteAdjoint(Function):
     def backward(ctx: Any, g: Tensor) -> tuple:
         _ = ctx.saved_tensors
         workspace = ctx.lease.workspace
-        start = _reverse_sweep(workspace, ctx.trajectory, g.flatten(2))
-        z0 = _states(start, g.shape[1:]) if ctx.needs_input_grad[2] else None
+        wanted = ctx.needs_input_grad[2]
+        start = _reverse_sweep(workspace, ctx.trajectory, g.flatten(2), start_wanted=wanted)
+        z0 = _states(start, g.shape[1:]) if wanted else None
         return None, None, z0, *workspace.system.gradients()
 
 
-def _reverse_sweep(workspace: Workspace, trajectory: Trajectory, g: Tensor) -> Tensor:
-    """Pull cotangents (n_times - 1, rows, n) of the states back to the start, (rows, width)."""
+def _reverse_sweep(
+    workspace: Workspace, trajectory: Trajectory, g: Tensor, *, start_wanted: bool
+) -> Tensor:
+    """Pull cotangents (n_times - 1, rows, n) of the states back to the start, (rows, width).
+
+    Unless the start's is wanted, the parameters' gradient alone is computed.
+    """
     system, tableau = workspace.system, workspace.tableau
     # The last stage of an FSAL method enters nothing but the next step, where it is the first,
     # and the interpolant.
-    n = tableau.n_stages - (tableau.fsal and len(g) == 1)
+    n = tableau.n_stages - (tableau.fsal and g.shape[0] == 1)
     weights, total = _reverse_coefficients(tableau, n, g.dtype, g.device)
     system.begin_reverse(tableau.n_stages, weighted=False)
     cotangents = workspace.cotangents(n)
-    cotangents[0][:, : g.shape[2]].copy_(g[-1])
+    system.enter(g[-1], 0.0, out=cotangents[0])
     start = torch.empty_like(cotangents[0])
-    for step, dense in reversed(trajectory.record):
+    for left, (step, dense) in reversed(list(enumerate(trajectory.record))):
         read_off = None if dense is None else torch.einsum("skr,krd->srd", dense, g[:-1])
         for i in reversed(range(n)):
             cotangents.combine(weights[i], out=system.v.flat[i])
             if read_off is not None:
                 system.v[i][:, : g.shape[2]].add_(read_off[i + 1])
             system.v[i].mul_(step.h)
-            system.pullback(step.tape, i, out=cotangents[n - i])
+            wanted = left or i or start_wanted
+            system.pullback(step.tape, i, out=cotangents[n - i] if wanted else None)
         system.accumulate(step.tape, n)
+        if not (left or start_wanted):
+            break
         cotangents.combine(total, out=start.view(-1))
         if read_off is not None:
             start[:, : g.shape[2]].add_(read_off[0])
@@ -239,6 +248,7 @@ class _AdjointDynamics(Dynamics):
         self.n_controlled = 2 * field.n_controlled
         self.controlled = torch.cat((field.controlled, field.controlled))
         self._pulled = field.controlled.new_empty(field.shape)
+        self._pulled_time = self._pulled[:, field.n_controlled :]
 
     def enter_both(self, z: Tensor, a: Tensor, t: float, out: Tensor) -> None:
         """Write states (rows, *state) at time t and cotangents (rows, n) into `out`."""
@@ -256,12 +266,14 @@ class _AdjointDynamics(Dynamics):
         self.field.v[stage].copy_(tape.x[stage][:, width:])
         derivative = self.field.evaluate(tape.field, stage)
         self.field.pullback(tape.field, stage, out=self._pulled)
+        # It has no say in the error.
+        self._pulled_time.zero_()
         return torch.cat((derivative, self._pulled.neg()), 1)
 
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
         self.field.begin_reverse(n_stages, weighted=weighted)
 
-    def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
+    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         raise NotImplementedError("the adjoint ODE is not differentiated again")
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:

@@ -1,5 +1,6 @@
 """Row-wise control of the step size."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -38,10 +39,13 @@ class Controller:
     def __init__(self, system: Dynamics, tableau: Tableau, tolerance: Tolerance) -> None:
         self.system = system
         self.tolerance = tolerance
-        self._atol = system.controlled.new_tensor(tolerance.atol)
         self._exponent = -1.0 / tableau.order
         self._bound = system.n_controlled**0.5
-        self._grains_at_one = SAFETY / GRAIN * self._bound ** (1.0 / tableau.order)
+        grains_at_one = SAFETY / GRAIN * self._bound ** (1.0 / tableau.order)
+        like = system.controlled
+        self._scalars = _scalars(
+            (tolerance.atol, self._bound, grains_at_one, GRAIN), like.dtype, like.device
+        )
 
     def judge(self, x: Tensor, end: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
         """Return which rows are accepted, and by what factor each row's step may change.
@@ -49,13 +53,14 @@ class Controller:
         All inputs are (rows, width), both outputs (rows,). `error` is used up. A row whose error
         is not finite is rejected with the least factor.
         """
+        atol, bound, grains_at_one, grain = self._scalars
         scale = torch.maximum(x.abs(), end.abs())
-        torch.add(self._atol, scale, alpha=self.tolerance.rtol, out=scale)
+        torch.add(atol, scale, alpha=self.tolerance.rtol, out=scale)
         norm = torch.linalg.vector_norm(error.div_(scale), dim=1)
-        grains = norm.pow(self._exponent).mul_(self._grains_at_one)
+        grains = norm.pow(self._exponent).mul_(grains_at_one)
         # clamp would keep a NaN.
         grains.nan_to_num_(nan=0.0).clamp_(LEAST_FACTOR / GRAIN, LARGEST_FACTOR / GRAIN)
-        return norm <= self._bound, grains.floor_().mul_(GRAIN)
+        return norm <= bound, grains.floor_().mul_(grain)
 
     def first_step(self, x: Tensor, k: Tensor, span: float, tape: Tape, order: int) -> Tensor:
         """Choose each row's first step size, (rows,), positive, from that row alone.
@@ -80,3 +85,11 @@ class Controller:
 
     def _norm(self, scaled: Tensor) -> Tensor:
         return torch.linalg.vector_norm(scaled, dim=1) / self._bound
+
+
+@lru_cache(maxsize=64)
+def _scalars(
+    numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    """Return numbers as tensors: torch would make one of each at every use."""
+    return torch.tensor(numbers, dtype=dtype, device=device).unbind()

@@ -12,6 +12,7 @@ stack of dense layers says so (`DenseForm`), so that other engines can run it.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -26,6 +27,7 @@ __all__ = [
     "Stack",
     "Tape",
     "bind",
+    "parameters_of",
 ]
 
 
@@ -41,7 +43,7 @@ class Stack:
         self.blocks = like.new_empty((n_blocks, *shape))
         self._blocks = self.blocks.unbind(0)
         self._columns: dict[int, Tensor] = {}
-        self._rows: dict[int, Tensor] = {}
+        self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getitem__(self, i: int) -> Tensor:
         return self._blocks[i]
@@ -59,11 +61,12 @@ class Stack:
             columns = self._columns[n] = self.blocks[:n].view(n, -1).t()
         torch.mv(columns, weights, out=out)
 
-    def rows(self, n: int) -> Tensor:
-        """Return the rows of the first n blocks as one matrix."""
+    def rows(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return the rows of the first n blocks as one matrix, and its transpose."""
         rows = self._rows.get(n)
         if rows is None:
-            rows = self._rows[n] = self.blocks[:n].flatten(0, 1)
+            matrix = self.blocks[:n].flatten(0, 1)
+            rows = self._rows[n] = matrix, matrix.t()
         return rows
 
 
@@ -123,9 +126,11 @@ class Dynamics(ABC):
 
     def enter(self, z: Tensor, t: float, out: Tensor) -> None:
         """Write states (rows, *state) at time t into `out` as extended states."""
-        n = self.n_controlled
-        out[:, :n] = z.flatten(1)
-        out[:, n:] = t
+        z = z.flatten(1)
+        if self.n_controlled == self.shape[1]:
+            out.copy_(z)
+        else:
+            torch.cat((z, z.new_full((self.shape[0], 1), t)), 1, out=out)
 
     def new_tape(self, n_stages: int) -> Tape:
         """Return room for one step."""
@@ -143,8 +148,12 @@ class Dynamics(ABC):
         """
 
     @abstractmethod
-    def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
-        """Write v·∂F/∂x into `out`, zero in the time column: times are not differentiated."""
+    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
+        """Write v·∂F/∂x into `out`; None: only `accumulate` is to come.
+
+        The time column gets any finite number: times are not differentiated, and the pullback
+        does not depend on their cotangent.
+        """
 
     @abstractmethod
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
@@ -152,7 +161,7 @@ class Dynamics(ABC):
 
     @abstractmethod
     def gradients(self) -> list[Tensor | None]:
-        """Return the sums as new tensors, in the order of the field's parameters."""
+        """Return the sums as new tensors, in the order of `parameters_of` the field."""
 
 
 class ModuleDynamics(Dynamics):
@@ -180,15 +189,15 @@ class ModuleDynamics(Dynamics):
         self._sums = [torch.zeros_like(p) for p in self.parameters]
         self._weighted = weighted
 
-    def pullback(self, tape: Tape, stage: int, out: Tensor) -> None:
+    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         t, z = self._split(tape.x[stage])
         z = z.detach().requires_grad_()
         # Without weights to wait for, the parameters' part comes out of the same call.
         parameters = [] if self._weighted else self.parameters
         gradient, *sums = self._vjp(t, z, self.v[stage], [z, *parameters])
         self._add(sums)
-        out[:, :-1] = gradient.flatten(1)
-        out[:, -1] = 0.0
+        if out is not None:
+            self.enter(gradient, 0.0, out=out)
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         if weights is None or not self.parameters:
@@ -250,6 +259,11 @@ class DenseForm(NamedTuple):
     activation: str
     time_dependent: bool
 
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """Each layer's weight and bias, layer by layer."""
+        return tuple(chain.from_iterable(zip(self.weights, self.biases, strict=True)))
+
 
 @runtime_checkable
 class ClosedFormField(Protocol):
@@ -265,6 +279,17 @@ class DenseField(Protocol):
 
     def dense_form(self) -> DenseForm:
         """Return the layers."""
+
+
+def parameters_of(field: nn.Module) -> tuple[Tensor, ...]:
+    """Return θ, the tensors besides the state in which a solve is differentiated.
+
+    A dense field's are the layers themselves. They need not be leaves, and to ask for them costs
+    much less than to search the module for parameters.
+    """
+    if isinstance(field, DenseField):
+        return field.dense_form().parameters
+    return tuple(field.parameters())
 
 
 def bind(field: nn.Module, z0: Tensor) -> Dynamics:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -151,7 +152,8 @@ class Stats:
     @property
     def first_step(self) -> Tensor | None:
         """The first step size that would have suited every row; None on a fixed grid."""
-        return None if self._first_proposal is None else self._first_proposal.abs().amin()
+        proposal = self._first_proposal
+        return None if proposal is None else torch.linalg.vector_norm(proposal, -inf)
 
 
 class Trajectory(NamedTuple):
@@ -171,7 +173,7 @@ def integrate(
 ) -> Trajectory:
     """Solve from `z0` at the first time to the last, and read off the states at the others."""
     outputs = _Outputs(workspace, z0, times)
-    stats = Stats(len(z0), method.tableau.n_stages, method.tableau.fsal)
+    stats = Stats(z0.shape[0], method.tableau.n_stages, method.tableau.fsal)
     workspace.system.enter(z0, times[0], out=workspace.stack[0])
     kept = []
     for step in steps(workspace, times, method, stats, keep_tapes=record):
@@ -269,8 +271,8 @@ def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterato
     error_weights = coefficients(tableau, x.dtype, x.device).error
     assert error_weights is not None
     towards = torch.minimum if stop > start else torch.maximum
-    every = 1 if x.device.type == "cpu" else STEPS_BETWEEN_LOOKS
-    left = x.new_full((len(x),), stop - start)
+    every = 1 if x.is_cpu else STEPS_BETWEEN_LOOKS
+    left = x.new_full(x.shape[:1], stop - start)
     wanted = _first_steps(walk, controller, stop - start, method)
     error = torch.empty_like(x)
     for n in range(1, method.max_steps + 1):
@@ -299,7 +301,7 @@ def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterato
 def _first_steps(walk: _Walk, controller: Controller, span: float, method: Method) -> Tensor:
     if method.first_step is not None:
         given = torch.as_tensor(method.first_step, dtype=walk.x.dtype, device=walk.x.device)
-        return (given if span > 0 else -given).expand(len(walk.x))
+        return (given if span > 0 else -given).expand(walk.x.shape[0])
     walk.first_stage()
     walk.stats.nfe_forward += 1
     k = walk.k

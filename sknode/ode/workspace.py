@@ -34,11 +34,11 @@ class Workspace:
         return self._tapes[i]
 
     def cotangents(self, n_stages: int) -> Stack:
-        """Return the stack of a reverse sweep over the first stages, zero in the time column."""
+        """Return the stack of a reverse sweep over the first stages."""
         if n_stages not in self._cotangents:
-            stack = Stack(n_stages + 1, self.system.shape, self.system.controlled)
-            stack.blocks.zero_()
-            self._cotangents[n_stages] = stack
+            self._cotangents[n_stages] = Stack(
+                n_stages + 1, self.system.shape, self.system.controlled
+            )
         return self._cotangents[n_stages]
 
 
