@@ -84,7 +84,7 @@ class MLPField(nn.Module):
 
     def dense_form(self) -> DenseForm:
         """Return the layers."""
-        layers = [cast(nn.Linear, layer) for layer in self.layers]
+        layers = cast(list[nn.Linear], list(self.layers))
         return DenseForm(
             [layer.weight for layer in layers],
             [layer.bias for layer in layers],
@@ -152,7 +152,8 @@ class DenseDynamics(Dynamics):
         self.biases[-1].fill_(1.0)
         self._last = self.weights[-1].t()
         self._own = self._own_part(self.weights, self.biases)
-        self._factors = self._fold_factors()
+        self._all_factors = self._fold_factors()
+        self._factors = self._own_part(*self._layers(self._all_factors))
         self._ones = [z0.new_ones(n_in) for _, n_in in self._shapes]
 
     def _layers(self, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -182,7 +183,7 @@ class DenseDynamics(Dynamics):
     def load(self) -> None:
         for own, parameter in zip(self._own, self.form.parameters, strict=True):
             own.copy_(parameter)
-        self._folded.mul_(self._factors)
+        self._folded.mul_(self._all_factors)
         shift = self.activation.shift / self.activation.outer
         if shift:
             layers = zip(self.weights[1:], self.biases[1:], self._ones[1:], strict=True)
@@ -214,6 +215,7 @@ class DenseDynamics(Dynamics):
         self.cotangents = [delta.blocks for delta in reversed(self._deltas)]
         self._sums = torch.empty_like(self._folded)
         self._weight_sums, self._bias_sums = self._layers(self._sums)
+        self._own_sums = self._own_part(self._weight_sums, self._bias_sums)
         self._ones_of_rows = self.controlled.new_ones(n_stages * rows)
 
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
@@ -246,8 +248,8 @@ class DenseDynamics(Dynamics):
             bias_sum.addmv_(delta_t, ones)
 
     def gradients(self) -> list[Tensor | None]:
-        weights, biases = self._layers(self._sums * self._factors)
+        own = [total * factor for total, factor in zip(self._own_sums, self._factors, strict=True)]
         if self.activation.shift:
-            for weight, bias, ones in zip(weights[1:], biases[1:], self._ones[1:], strict=True):
+            for weight, bias, ones in zip(own[2::2], own[3::2], self._ones[1:], strict=True):
                 weight.addr_(bias, ones, alpha=self.activation.shift)
-        return [*self._own_part(weights, biases)]
+        return [*own]

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -287,8 +287,9 @@ def parameters_of(field: nn.Module) -> tuple[Tensor, ...]:
     A dense field's are the layers themselves. They need not be leaves, and to ask for them costs
     much less than to search the module for parameters.
     """
-    if isinstance(field, DenseField):
-        return field.dense_form().parameters
+    # isinstance() of a protocol would cost as much as the search.
+    if hasattr(field, "dense_form"):
+        return cast(DenseField, field).dense_form().parameters
     return tuple(field.parameters())
 
 
