@@ -20,8 +20,8 @@ class Activation(NamedTuple):
         The activation itself.
     kernel : callable (u, out)
         Writes k(u).
-    backward : callable (v, saved, out)
-        Writes v·k'(u).
+    slope : callable (saved, out)
+        Writes k'(u).
     saves_input : bool
         Whether `saved` is u; otherwise it is k(u).
     inner, outer, shift : float
@@ -30,11 +30,15 @@ class Activation(NamedTuple):
 
     function: Callable[[Tensor], Tensor]
     kernel: Callable[[Tensor, Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor]
     saves_input: bool = False
     inner: float = 1.0
     outer: float = 1.0
     shift: float = 0.0
+
+
+def _ones(like: Tensor) -> Tensor:
+    return like.new_ones(()).expand_as(like)
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -42,7 +46,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(
         torch.tanh,
         lambda u, out: torch.sigmoid(u, out=out),
-        lambda v, y, out: aten.sigmoid_backward.grad_input(v, y, grad_input=out),
+        lambda y, out: torch.addcmul(y, y, y, value=-1, out=out),
         inner=2.0,
         outer=2.0,
         shift=-1.0,
@@ -50,18 +54,18 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(
         nn.functional.silu,
         lambda u, out: aten.silu.out(u, out=out),
-        lambda v, u, out: aten.silu_backward.grad_input(v, u, grad_input=out),
+        lambda u, out: aten.silu_backward.grad_input(_ones(u), u, grad_input=out),
         saves_input=True,
     ),
     "softplus": Activation(
         nn.functional.softplus,
         lambda u, out: aten.softplus.out(u, out=out),
-        lambda v, u, out: aten.softplus_backward.grad_input(v, u, 1.0, 20.0, grad_input=out),
+        lambda u, out: aten.softplus_backward.grad_input(_ones(u), u, 1.0, 20.0, grad_input=out),
         saves_input=True,
     ),
     "relu": Activation(
         torch.relu,
         lambda u, out: torch.clamp_min(u, 0, out=out),
-        lambda v, y, out: aten.threshold_backward.grad_input(v, y, 0.0, grad_input=out),
+        lambda y, out: torch.gt(y, 0, out=out),
     ),
 }

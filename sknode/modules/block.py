@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..ode import Stats
 from ..ode.adjoint import solve
-from ..ode.odeint import check_settings
+from ..ode.solution import check_settings
 from ..ode.workspace import Pool
 
 __all__ = ["ODEBlock"]

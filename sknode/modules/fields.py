@@ -212,20 +212,29 @@ class DenseDynamics(Dynamics):
         rows, widths = self.shape[0], [len(bias) for bias in self.biases]
         self._deltas = [Stack(n_stages, (rows, width), self.controlled) for width in widths]
         self.v = self._deltas[-1]
+        self._slopes = [Stack(n_stages, (rows, width), self.controlled) for width in widths[:-1]]
         self.cotangents = [delta.blocks for delta in reversed(self._deltas)]
         self._sums = torch.empty_like(self._folded)
-        self._weight_sums, self._bias_sums = self._layers(self._sums)
-        self._own_sums = self._own_part(self._weight_sums, self._bias_sums)
+        weight_sums, self._bias_sums = self._layers(self._sums)
+        self._own_sums = self._own_part(weight_sums, self._bias_sums)
+        self._weight_sums = [(total, total.t()) for total in weight_sums]
         self._ones_of_rows = self.controlled.new_ones(n_stages * rows)
+
+    def linearise(self, tape: Tape, stage: int | None = None) -> None:
+        assert isinstance(tape, DenseTape)
+        for saved, slopes in zip(tape.saved, self._slopes, strict=True):
+            if stage is None:
+                self.activation.slope(saved.blocks, slopes.blocks)
+            else:
+                self.activation.slope(saved[stage], slopes[stage])
 
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         assert isinstance(tape, DenseTape)
         v = self.v[stage]
-        backward = self.activation.backward
         for i in range(len(self.weights) - 1, 0, -1):
             delta = self._deltas[i - 1][stage]
             torch.mm(v, self.weights[i], out=delta)
-            backward(delta, tape.saved[i - 1][stage], delta)
+            delta.mul_(self._slopes[i - 1][stage])
             v = delta
         if out is not None:
             torch.mm(v, self.weights[0], out=out)
@@ -234,7 +243,7 @@ class DenseDynamics(Dynamics):
         assert isinstance(tape, DenseTape)
         ones = self._ones_of_rows[: n_stages * self.shape[0]]
         layers = zip(self._deltas, tape.inputs, self._weight_sums, self._bias_sums, strict=True)
-        for deltas, inputs, weight_sum, bias_sum in layers:
+        for deltas, inputs, (weight_sum, weight_sum_t), bias_sum in layers:
             delta, delta_t = deltas.rows(n_stages)
             if weights is not None:
                 delta = (deltas.blocks[:n_stages] * weights).flatten(0, 1)
@@ -242,7 +251,7 @@ class DenseDynamics(Dynamics):
             a, a_t = inputs.rows(n_stages)
             # BLAS takes the product much faster with the narrower of the two on the left.
             if delta.shape[1] > a.shape[1]:
-                weight_sum.t().addmm_(a_t, delta)
+                weight_sum_t.addmm_(a_t, delta)
             else:
                 weight_sum.addmm_(delta_t, a)
             bias_sum.addmv_(delta_t, ones)

@@ -1,7 +1,7 @@
 """Ordinary differential equations for batches of rows, each with a step size of its own."""
 
 from .integrate import Stats
-from .odeint import Solution, odeint
+from .solution import Solution, odeint
 from .tableau import TABLEAUS, Tableau
 
 __all__ = ["TABLEAUS", "Solution", "Stats", "Tableau", "odeint"]

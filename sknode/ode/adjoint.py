@@ -134,6 +134,7 @@ def _reverse_sweep(
     start = torch.empty_like(cotangents[0])
     for left, (step, dense) in reversed(list(enumerate(trajectory.record))):
         read_off = None if dense is None else torch.einsum("skr,krd->srd", dense, g[:-1])
+        system.linearise(step.tape)
         for i in reversed(range(n)):
             cotangents.combine(weights[i], out=system.v.flat[i])
             if read_off is not None:
@@ -265,6 +266,7 @@ class _AdjointDynamics(Dynamics):
         tape.field.x[stage].copy_(tape.x[stage][:, :width])
         self.field.v[stage].copy_(tape.x[stage][:, width:])
         derivative = self.field.evaluate(tape.field, stage)
+        self.field.linearise(tape.field, stage)
         self.field.pullback(tape.field, stage, out=self._pulled)
         # It has no say in the error.
         self._pulled_time.zero_()

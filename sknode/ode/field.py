@@ -108,7 +108,8 @@ class Dynamics(ABC):
     """A field bound to states of one shape: the extended state's derivative, and its pullback.
 
     The pullback of v is (v·∂F/∂x, v·∂F/∂θ). The caller writes the argument of a stage into
-    `tape.x[stage]` before `evaluate`, and v into `v[stage]` before `pullback`.
+    `tape.x[stage]` before `evaluate`, and v into `v[stage]` before `pullback`, which comes after
+    `linearise`.
     """
 
     shape: tuple[int, int]
@@ -146,6 +147,9 @@ class Dynamics(ABC):
 
         `weighted` tells whether `accumulate` will come with weights.
         """
+
+    def linearise(self, tape: Tape, stage: int | None = None) -> None:  # noqa: B027
+        """Compute what the pullbacks of a stage need; None: those of all stages of the tape."""
 
     @abstractmethod
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:

@@ -386,6 +386,18 @@ def test_either_of_state_and_parameters_may_need_no_gradient(adjoint, field):
     field.zero_grad()
 
 
+@pytest.mark.parametrize("adjoint", ["discrete", "continuous"])
+def test_gradients_go_on_through_weights_that_are_computed(adjoint):
+    field = mlp()
+    nn.utils.parametrizations.weight_norm(field.layers[0])
+    nn.utils.parametrizations.orthogonal(field.layers[1])
+    loss = odeint(field, rows(5, 2), times(0.0, 1.0), solver="rk4", adjoint=adjoint, n_steps=40)
+    found = torch.autograd.grad(loss.z[-1].sum(), list(field.parameters()))
+    loss = odeint(field, rows(5, 2), times(0.0, 1.0), solver="rk4", adjoint=None, n_steps=40)
+    expected = torch.autograd.grad(loss.z[-1].sum(), list(field.parameters()))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
 class Shift(nn.Module):
     """z' = cos t, whatever z; and a parameter without a part in it."""
 

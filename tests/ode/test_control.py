@@ -69,6 +69,14 @@ def test_the_next_step_aims_at_an_error_somewhat_below_one(solver, size):
     assert factor.item() == math.floor(wanted / GRAIN) * GRAIN
 
 
+@adaptive_solvers
+def test_the_rounding_of_an_error_does_not_reach_the_next_step(solver):
+    generator = torch.Generator().manual_seed(0)
+    errors = torch.logspace(-6, 2, 500, dtype=torch.float64).unsqueeze(1).repeat(1, 2)
+    noise = 1e-12 * torch.randn(errors.shape, generator=generator, dtype=torch.float64)
+    assert torch.equal(judge(errors, solver)[1], judge(errors * (1 + noise), solver)[1])
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_row_whose_error_is_not_finite_is_rejected_with_the_least_factor(bad):
     accepted, factor = judge([(0.5, 0.5), (bad, 0.0), (0.0, bad)])

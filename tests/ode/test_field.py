@@ -64,6 +64,7 @@ def evaluated(field, z0, t, v):
         system.v[1][:, : v.shape[1]] = v
         pulled = torch.full_like(derivative, float("nan"))
         tape.x[0].zero_()
+        system.linearise(tape, 1)
         system.pullback(tape, 1, out=pulled)
     return derivative, pulled
 
