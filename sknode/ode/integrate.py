@@ -288,12 +288,12 @@ def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterato
             walk.tape.hold(accepted)
             end = torch.where(accepted.unsqueeze(1), end, x)
         yield Step(walk.tape, walk.stack, h.unsqueeze(1), left, after, end, wanted)
+        look = n % every == 0 or n == method.max_steps
+        if look and torch.equal(h, left):
+            return
         left = after
-        if n % every == 0 or n == method.max_steps:
-            if not bool(left.any()):
-                return
-            if not all_accepted:
-                _check_progress(stop, left, wanted, n)
+        if look and not all_accepted:
+            _check_progress(stop, left, wanted, n)
         walk.move(end, k, None if all_accepted else accepted)
     _fail(stop, left, left != 0, n, "loosen `tolerance` or raise `max_steps`", "stopped")
 
