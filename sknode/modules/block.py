@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ode import Stats
-from ..ode.adjoint import solve
-from ..ode.solution import check_settings
+from ..ode.solution import check_settings, solve
 from ..ode.workspace import Pool
 
 __all__ = ["ODEBlock"]
@@ -24,7 +23,7 @@ class ODEBlock(nn.Module):
         f(t, z), see `sknode.ode.odeint`.
     t1 : float, default=1.0
         The time at which the result is read off; not zero.
-    solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance
+    solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine
         As in `sknode.ode.odeint`.
 
     Attributes
@@ -57,6 +56,7 @@ class ODEBlock(nn.Module):
         max_steps: int = 1000,
         adjoint: str | None = "discrete",
         adjoint_tolerance: float | tuple[float, float] | None = None,
+        engine: str = "auto",
     ) -> None:
         super().__init__()
         if not 0 < abs(t1) < float("inf"):
@@ -64,10 +64,10 @@ class ODEBlock(nn.Module):
         self.field = field
         self.t1 = float(t1)
         self.settings = check_settings(
-            solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance
+            solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine=engine
         )
         self.stats: Stats | None = None
-        self._first_step: Tensor | None = None
+        self._first_step: Tensor | float | None = None
         self._pool = Pool()
 
     def forward(self, z0: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
-from .field import Dynamics, Tape, bind, parameters_of
+from .field import Dynamics, Tape, bind
 from .integrate import Method, Stats, Trajectory, integrate, steps
 from .step import differentiable_step
 from .tableau import Tableau
@@ -32,11 +32,24 @@ __all__ = ["ADJOINTS", "Settings", "solve"]
 
 
 class Settings(NamedTuple):
-    """How to solve forward, how to solve the continuous adjoint, and which adjoint to take."""
+    """How to solve forward, how to solve the continuous adjoint, which adjoint to take, and where.
+
+    `engine` is "auto", "native" or "eager".
+    """
 
     method: Method
     backward_method: Method
     adjoint: str | None
+    engine: str = "auto"
+
+    def method_of_stretch(self, start: float, stop: float, times: list[float]) -> Method:
+        """Return the backward method for one stretch, with its share of the steps of a grid."""
+        method = self.backward_method
+        if method.n_steps is None:
+            return method
+        share = abs(stop - start) / abs(times[-1] - times[0])
+        # Less a little, lest rounding turn a share of 2.0000000000000004 into 3 steps.
+        return method._replace(n_steps=max(1, ceil(method.n_steps * share - 1e-9)))
 
 
 class Problem(NamedTuple):
@@ -57,17 +70,16 @@ class Problem(NamedTuple):
 
 def solve(
     field: nn.Module,
+    parameters: tuple[Tensor, ...],
     z0: Tensor,
     times: list[float],
     settings: Settings,
-    pool: Pool | None = None,
+    pool: Pool | None,
 ) -> tuple[Tensor, Stats]:
     """Solve for the states at all times but the first, (n_times - 1, rows, *state).
 
-    They are differentiable in `z0` and the parameters.
+    They are differentiable in `z0` and the parameters, those of `parameters_of` the field.
     """
-    parameters = parameters_of(field)
-    _check_start(z0, parameters)
     problem = Problem(field, parameters, times, settings, pool)
     if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
         with torch.no_grad():
@@ -78,19 +90,6 @@ def solve(
     stats: list[Stats] = []
     z = FUNCTIONS[settings.adjoint].apply(problem, stats, z0, *parameters)
     return z, stats[0]
-
-
-def _check_start(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
-    if z0.ndim < 2 or z0.shape[0] == 0:
-        raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
-    if z0.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
-    for parameter in parameters:
-        if parameter.dtype != z0.dtype or parameter.device != z0.device:
-            raise ValueError(
-                "the field and z0 must agree in dtype and device: a parameter is "
-                f"{parameter.dtype} on {parameter.device}, z0 is {z0.dtype} on {z0.device}"
-            )
 
 
 class _DiscreteAdjoint(Function):
@@ -214,22 +213,12 @@ def _pull_back(
     n = tableau.n_stages - tableau.fsal
     b = a.new_tensor(tableau.b[:n]).view(n, 1, 1)
     stats = Stats(len(a), tableau.n_stages, tableau.fsal)
-    method = _backward_method(problem, abs(stop - start))
+    method = problem.settings.method_of_stretch(start, stop, problem.times)
     for step in steps(workspace, [start, stop], method, stats, keep_tapes=False):
         system.accumulate(step.tape, n, -b * (step.h * size))
     forward_stats.nfe_backward += stats.nfe_forward
     width = system.field.shape[1]
     return step.end[:, width : width + a.shape[1]] * size
-
-
-def _backward_method(problem: Problem, span: float) -> Method:
-    """Give a stretch its share of the steps of a fixed grid."""
-    method = problem.settings.backward_method
-    if method.n_steps is None:
-        return method
-    whole = abs(problem.times[-1] - problem.times[0])
-    # Less a little, lest rounding turn a share of 2.0000000000000004 into 3 steps.
-    return method._replace(n_steps=max(1, ceil(method.n_steps * span / whole - 1e-9)))
 
 
 class _AdjointTape(Tape):

@@ -27,6 +27,7 @@ __all__ = [
     "Stack",
     "Tape",
     "bind",
+    "dense_form_of",
     "parameters_of",
 ]
 
@@ -285,16 +286,19 @@ class DenseField(Protocol):
         """Return the layers."""
 
 
-def parameters_of(field: nn.Module) -> tuple[Tensor, ...]:
+def dense_form_of(field: nn.Module) -> DenseForm | None:
+    """Return the layers of a field that is a stack of them, None for any other."""
+    # isinstance() of a protocol takes as long as some evaluations of the field.
+    return cast(DenseField, field).dense_form() if hasattr(field, "dense_form") else None
+
+
+def parameters_of(field: nn.Module, form: DenseForm | None) -> tuple[Tensor, ...]:
     """Return θ, the tensors besides the state in which a solve is differentiated.
 
     A dense field's are the layers themselves. They need not be leaves, and to ask for them costs
     much less than to search the module for parameters.
     """
-    # isinstance() of a protocol would cost as much as the search.
-    if hasattr(field, "dense_form"):
-        return cast(DenseField, field).dense_form().parameters
-    return tuple(field.parameters())
+    return tuple(field.parameters()) if form is None else form.parameters
 
 
 def bind(field: nn.Module, z0: Tensor) -> Dynamics:

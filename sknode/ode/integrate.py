@@ -17,7 +17,17 @@ from .step import coefficients, take_step
 from .tableau import Tableau
 from .workspace import Workspace
 
-__all__ = ["Method", "Stats", "Step", "Trajectory", "integrate", "steps"]
+__all__ = [
+    "Method",
+    "Stats",
+    "Step",
+    "Trajectory",
+    "integrate",
+    "overflow",
+    "step_too_small",
+    "steps",
+    "too_many_steps",
+]
 
 # A look at the device costs a host as much as many kernels, so off the CPU the loop looks only
 # every few steps whether it is done: the steps too many are steps of size zero.
@@ -41,6 +51,12 @@ class Method(NamedTuple):
     def adaptive(self) -> bool:
         """Whether each row chooses its own steps."""
         return self.tableau.adaptive and self.n_steps is None
+
+    def grid(self, times: list[float]) -> list[float]:
+        """Return the ends of the steps of a fixed grid through the times."""
+        if self.n_steps is None:
+            return times
+        return torch.linspace(times[0], times[-1], self.n_steps + 1, dtype=torch.float64).tolist()
 
 
 class Step(NamedTuple):
@@ -102,10 +118,10 @@ class Stats:
     fsal: bool
     nfe_forward: int = 0
     nfe_backward: int = 0
-    _n_steps: int = 0
+    n_steps: int = 0
     _counts: Tensor | None = None
     _uncounted: list[tuple[Tensor, Tensor]] = dataclass_field(default_factory=list)
-    _first_proposal: Tensor | None = None
+    _first_proposal: Tensor | float | None = None
 
     def add(self, step: Step) -> None:
         """Take note of a step.
@@ -113,9 +129,9 @@ class Stats:
         Counting is put off until somebody asks, or many steps have come together: a training
         step that nobody looks at does not pay for it.
         """
-        if self._n_steps == 0:
+        if self.n_steps == 0:
             self._first_proposal = step.proposal
-        self._n_steps += 1
+        self.n_steps += 1
         self._uncounted.append((step.before, step.after))
         if len(self._uncounted) == 64:
             self._count()
@@ -146,14 +162,16 @@ class Stats:
         stages = self.n_stages - 1 if self.fsal else self.n_stages
         # The evaluations outside the steps: the first stage, and the one that helps to choose
         # the first step.
-        outside = self.nfe_forward - stages * self._n_steps
+        outside = self.nfe_forward - stages * self.n_steps
         return stages * self._count().sum(0) + outside
 
     @property
-    def first_step(self) -> Tensor | None:
+    def first_step(self) -> Tensor | float | None:
         """The first step size that would have suited every row; None on a fixed grid."""
         proposal = self._first_proposal
-        return None if proposal is None else torch.linalg.vector_norm(proposal, -inf)
+        return (
+            torch.linalg.vector_norm(proposal, -inf) if isinstance(proposal, Tensor) else proposal
+        )
 
 
 class Trajectory(NamedTuple):
@@ -194,10 +212,7 @@ def steps(
     walk = _Walk(workspace, stats, keep_tapes)
     if method.adaptive:
         return _adaptive(walk, times[0], times[-1], method)
-    if method.n_steps is None:
-        return _fixed(walk, times)
-    grid = torch.linspace(times[0], times[-1], method.n_steps + 1, dtype=torch.float64)
-    return _fixed(walk, grid.tolist())
+    return _fixed(walk, method.grid(times))
 
 
 class _Walk:
@@ -258,11 +273,7 @@ def _fixed(walk: _Walk, grid: list[float]) -> Iterator[Step]:
     finite = torch.isfinite(walk.x).all(dim=1)
     if not bool(finite.all()):
         n = int(torch.isfinite(torch.stack(sums)).sum())
-        raise SolverError(
-            f"the state was last finite at t={grid[n]:.4g} after {n} of {len(sums)} steps, and "
-            f"{int((~finite).sum())} of {len(finite)} rows overflowed; raise `n_steps`, or choose "
-            "an adaptive `solver`"
-        )
+        raise overflow(grid, n, int((~finite).sum()), len(finite))
 
 
 def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterator[Step]:
@@ -295,7 +306,7 @@ def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterato
         if look and not all_accepted:
             _check_progress(stop, left, wanted, n)
         walk.move(end, k, None if all_accepted else accepted)
-    _fail(stop, left, left != 0, n, "loosen `tolerance` or raise `max_steps`", "stopped")
+    raise too_many_steps(*_failed(stop, left, left != 0, n))
 
 
 def _first_steps(walk: _Walk, controller: Controller, span: float, method: Method) -> Tensor:
@@ -316,18 +327,37 @@ def _check_progress(stop: float, left: Tensor, wanted: Tensor, n: int) -> None:
     moves = (reached + wanted - reached).abs() > 0
     stuck = (left != 0) & ~moves
     if bool(stuck.any()):
-        advice = (
-            "loosen `tolerance`, or check that the field is finite and smooth there "
-            "(large weights or inputs make it overflow)"
-        )
-        _fail(stop, left, stuck, n, advice, "the step size fell below the smallest representable")
+        raise step_too_small(*_failed(stop, left, stuck, n))
 
 
-def _fail(stop: float, left: Tensor, rows: Tensor, n: int, advice: str, what: str) -> None:
+def _failed(stop: float, left: Tensor, rows: Tensor, n: int) -> tuple[float, int, int, int]:
+    """Return the time reached by the slowest of the rows, the steps, and how many of how many."""
     reached = stop - left[rows].abs().max().item() * (1 if bool((left >= 0).all()) else -1)
-    raise SolverError(
-        f"{what} at t={reached:.4g} after {n} steps in {int(rows.sum())} of {len(rows)} rows; "
-        f"{advice}"
+    return reached, n, int(rows.sum()), len(rows)
+
+
+def too_many_steps(reached: float, n: int, n_failed: int, n_rows: int) -> SolverError:
+    """Return the error of rows that have not arrived after `max_steps`."""
+    return SolverError(
+        f"stopped at t={reached:.4g} after {n} steps in {n_failed} of {n_rows} rows; loosen "
+        "`tolerance` or raise `max_steps`"
+    )
+
+
+def step_too_small(reached: float, n: int, n_failed: int, n_rows: int) -> SolverError:
+    """Return the error of rows whose step no longer changes the time."""
+    return SolverError(
+        f"the step size fell below the smallest representable at t={reached:.4g} after {n} steps "
+        f"in {n_failed} of {n_rows} rows; loosen `tolerance`, or check that the field is finite "
+        "and smooth there (large weights or inputs make it overflow)"
+    )
+
+
+def overflow(grid: list[float], n: int, n_failed: int, n_rows: int) -> SolverError:
+    """Return the error of rows that were last finite after n steps of a fixed grid."""
+    return SolverError(
+        f"the state was last finite at t={grid[n]:.4g} after {n} of {len(grid) - 1} steps, and "
+        f"{n_failed} of {n_rows} rows overflowed; raise `n_steps`, or choose an adaptive `solver`"
     )
 
 

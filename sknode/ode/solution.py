@@ -8,12 +8,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .adjoint import ADJOINTS, Settings, solve
+from . import adjoint as eager
+from . import native
+from .adjoint import ADJOINTS, Settings
 from .control import Tolerance
+from .field import dense_form_of, parameters_of
 from .integrate import Method, Stats
 from .tableau import TABLEAUS
+from .workspace import Pool
 
-__all__ = ["Solution", "odeint"]
+__all__ = ["Solution", "check_settings", "odeint", "solve"]
+
+ENGINES = ("auto", "native", "eager")
 
 
 class Solution(NamedTuple):
@@ -43,6 +49,7 @@ def odeint(
     adjoint: str | None = "discrete",
     adjoint_tolerance: float | tuple[float, float] | None = None,
     first_step: float | Tensor | None = None,
+    engine: str = "auto",
 ) -> Solution:
     """Solve z' = f(t, z) for a batch of rows, each with a step size of its own.
 
@@ -82,6 +89,10 @@ def odeint(
     first_step : float, Tensor of shape () or None, default=None
         Size of the first step that adaptive methods try, for all rows. None: each row chooses its
         own, which takes one evaluation.
+    engine : {"auto", "native", "eager"}, default="auto"
+        "native": the compiled engine, for fields with a dense form, such as `MLPField`, on the
+        CPU; not with `adjoint=None`. "eager": torch, for every field and device. "auto": native
+        where it serves and was built. Both take the same steps.
 
     Returns
     -------
@@ -119,10 +130,33 @@ def odeint(
     """
     _check_operands(field, z0, t)
     settings = check_settings(
-        solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, first_step
+        solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, first_step, engine
     )
     z, stats = solve(field, z0, t.tolist(), settings)
     return Solution(torch.cat((z0.unsqueeze(0), z)), stats)
+
+
+def solve(
+    field: nn.Module,
+    z0: Tensor,
+    times: list[float],
+    settings: Settings,
+    pool: Pool | None = None,
+) -> tuple[Tensor, Stats]:
+    """Solve for the states at all times but the first, (n_times - 1, rows, *state)."""
+    form = dense_form_of(field)
+    parameters = parameters_of(field, form)
+    _check_start(z0, parameters)
+    if settings.engine != "eager":
+        if form is not None and settings.adjoint is not None and native.serves(form, z0):
+            return native.solve(form, parameters, z0, times, settings, pool)
+        if settings.engine == "native":
+            raise ValueError(
+                "engine='native' serves fields with a dense form, such as MLPField, and states "
+                f"(rows, n_dims) on the CPU, got {type(field).__name__} and {(*z0.shape,)} on "
+                f"{z0.device}; use engine='auto'"
+            )
+    return eager.solve(field, parameters, z0, times, settings, pool)
 
 
 def check_settings(
@@ -133,10 +167,16 @@ def check_settings(
     adjoint: str | None,
     adjoint_tolerance: float | tuple[float, float] | None,
     first_step: float | Tensor | None = None,
+    engine: str = "auto",
 ) -> Settings:
     """Check the settings of `odeint` and look up what they name."""
     _check_choice("solver", solver, TABLEAUS)
     _check_choice("adjoint", adjoint, ADJOINTS)
+    _check_choice("engine", engine, ENGINES)
+    if engine == "native" and native.ENGINE is None:
+        raise ValueError("engine='native' was not built here; use engine='auto'")
+    if engine == "native" and adjoint is None:
+        raise ValueError("engine='native' builds no graph for adjoint=None; use engine='auto'")
     # A tensor is what an earlier solve found, and looking at it would stall an accelerator.
     if not (first_step is None or isinstance(first_step, Tensor) or _positive(first_step)):
         raise ValueError(f"first_step must be a positive number or None, got {first_step!r}")
@@ -150,7 +190,20 @@ def check_settings(
     backward = method._replace(first_step=None)
     if adjoint_tolerance is not None:
         backward = backward._replace(tolerance=_tolerance("adjoint_tolerance", adjoint_tolerance))
-    return Settings(method, backward, adjoint)
+    return Settings(method, backward, adjoint, engine)
+
+
+def _check_start(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
+    if z0.ndim < 2 or z0.shape[0] == 0:
+        raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
+    if z0.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
+    for parameter in parameters:
+        if parameter.dtype != z0.dtype or parameter.device != z0.device:
+            raise ValueError(
+                "the field and z0 must agree in dtype and device: a parameter is "
+                f"{parameter.dtype} on {parameter.device}, z0 is {z0.dtype} on {z0.device}"
+            )
 
 
 def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:

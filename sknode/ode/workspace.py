@@ -3,12 +3,17 @@
 At small batches, making buffers and the views into them costs as much as the arithmetic.
 """
 
+from typing import Any, Generic, TypeVar
+
 from torch import Tensor, nn
 
 from .field import Dynamics, Stack, Tape, bind
 from .tableau import Tableau
 
 __all__ = ["Lease", "Pool", "Workspace"]
+
+
+W = TypeVar("W")
 
 
 class Workspace:
@@ -42,10 +47,10 @@ class Workspace:
         return self._cotangents[n_stages]
 
 
-class Lease:
+class Lease(Generic[W]):
     """A workspace while a solve, or the graph that remembers it, needs it."""
 
-    def __init__(self, workspace: Workspace, pool: "Pool | None", key: tuple) -> None:
+    def __init__(self, workspace: W, pool: "Pool | None", key: tuple) -> None:
         self.workspace = workspace
         self._pool, self._key = pool, key
 
@@ -65,20 +70,20 @@ class Pool:
     MOST_IDLE = 2
 
     def __init__(self) -> None:
-        self._idle: dict[tuple, Workspace] = {}
+        self._idle: dict[tuple, Any] = {}
 
     def __reduce__(self) -> tuple:
         return Pool, ()
 
-    def give_back(self, key: tuple, workspace: Workspace) -> None:
+    def give_back(self, key: tuple, workspace: Any) -> None:
         """Take a workspace that is no longer in use."""
         self._idle.pop(key, None)
         self._idle[key] = workspace
         while len(self._idle) > self.MOST_IDLE:
             self._idle.pop(next(iter(self._idle)), None)
 
-    def take(self, key: tuple) -> Workspace | None:
-        """Hand out a workspace made for the same field, shape and method, if there is one."""
+    def take(self, key: tuple) -> Any | None:
+        """Hand out what was given back under the key, if there is something."""
         return self._idle.pop(key, None)
 
 
@@ -88,7 +93,7 @@ def lease(
     z0: Tensor,
     tableau: Tableau,
     pool: Pool | None,
-) -> Lease:
+) -> Lease[Workspace]:
     """Return a workspace for a solve from `z0`, with the field's present parameters."""
     identity = tuple((id(parameter), parameter.requires_grad) for parameter in parameters)
     key = (tableau, z0.shape, z0.dtype, z0.device, id(field), identity)

@@ -1,0 +1,227 @@
+"""The compiled engine: dense fields on the CPU, a whole batch in one call.
+
+Its source is in the folder `native`. It takes the decisions of the eager engine, row by row, and
+knows no method by itself: tableaus and the controller's constants are handed to it.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function, once_differentiable
+
+from . import control
+from .adjoint import Settings
+from .field import DenseForm
+from .integrate import Method, Stats, overflow, step_too_small, too_many_steps
+from .tableau import Tableau
+from .workspace import Lease, Pool
+
+__all__ = ["ENGINE", "serves", "solve"]
+
+ACTIVATIONS = ("tanh", "silu", "softplus", "relu")
+
+
+def _best_engine() -> ModuleType | None:
+    """Import the module of the best instruction set of this machine, None if it was not built."""
+    try:
+        baseline = import_module("._engine_baseline", __package__)
+        return import_module(f"._engine_{baseline.supported()[-1]}", __package__)
+    except ImportError:
+        return None
+
+
+ENGINE = _best_engine()
+
+
+def serves(form: DenseForm, z0: Tensor) -> bool:
+    """Return whether the engine was built and can solve a field from such states."""
+    if ENGINE is None or not z0.is_cpu or form.activation not in ACTIVATIONS:
+        return False
+    return z0.ndim == 2 and form.biases[-1].shape[0] == z0.shape[1]
+
+
+class Problem(NamedTuple):
+    """A dense field to be solved between times."""
+
+    form: DenseForm
+    times: list[float]
+    settings: Settings
+    pool: Pool | None
+
+    def integrate(
+        self, z0: Tensor, parameters: Sequence[Tensor], *, record: bool
+    ) -> tuple[Lease, Tensor, Stats]:
+        """Solve from `z0`; the solver is the solve's own while the lease is held."""
+        method, times = self.settings.method, self.times
+        held = self.lease(parameters)
+        z0 = z0.contiguous()
+        n_rows = z0.shape[0]
+        z = z0.new_empty((len(times) - 1, *z0.shape))
+        counts = torch.empty((2, n_rows), dtype=torch.int64)
+        nodes = times if method.adaptive else method.grid(times)
+        result = held.workspace.solve(
+            z0.data_ptr(), n_rows, times, nodes, method.adaptive, _numbers(method),
+            method.max_steps, record, z.data_ptr(), counts.data_ptr(), torch.get_num_threads(),
+        )  # fmt: skip
+        _check(result, nodes, n_rows)
+        _, n_steps, n_evaluations, _, first_step, _ = result
+        tableau = method.tableau
+        stats = Stats(
+            n_rows,
+            tableau.n_stages,
+            tableau.fsal,
+            nfe_forward=n_evaluations + n_steps * (tableau.n_stages - tableau.fsal),
+            n_steps=n_steps,
+            _counts=counts,
+            _first_proposal=first_step if method.adaptive else None,
+        )
+        return held, z, stats
+
+    def lease(self, parameters: Sequence[Tensor]) -> Lease:
+        """Return a solver that has loaded the parameters."""
+        form, tableau = self.form, self.settings.method.tableau
+        sizes = (*(w.shape[1] for w in form.weights), form.biases[-1].shape[0])
+        key = (sizes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
+        solver = None if self.pool is None else self.pool.take(key)
+        if solver is None:
+            solver = _new_solver(*key)
+        contiguous = [parameter.contiguous() for parameter in parameters]
+        solver.load([parameter.data_ptr() for parameter in contiguous])
+        return Lease(solver, self.pool, key)
+
+
+def _new_solver(
+    sizes: tuple[int, ...],
+    activation: str,
+    time_dependent: bool,
+    dtype: torch.dtype,
+    tableau: Tableau,
+) -> Any:
+    kind = {torch.float32: "SolverFloat32", torch.float64: "SolverFloat64"}[dtype]
+    return getattr(ENGINE, kind)(list(sizes), activation, time_dependent, *_flat(tableau))
+
+
+@lru_cache(maxsize=64)
+def _flat(tableau: Tableau) -> tuple:
+    """Return a tableau as lists of numbers, its matrices row after row."""
+    n = tableau.n_stages
+    a = [number for row in tableau.a for number in (*row, *[0.0] * (n - len(row)))]
+    dense = [number for row in tableau.b_dense for number in row]
+    b_error = tableau.b_error or [0.0] * n
+    return tableau.order, tableau.fsal, list(tableau.c), a, list(tableau.b), list(b_error), dense
+
+
+def _numbers(method: Method) -> list[float]:
+    first_step = 0.0 if method.first_step is None else float(method.first_step)
+    limits = (control.SAFETY, control.LEAST_FACTOR, control.LARGEST_FACTOR, control.GRAIN)
+    return [*method.tolerance, first_step, *limits]
+
+
+def _check(result: tuple, nodes: list[float], n_rows: int) -> None:
+    """Raise what the eager engine would."""
+    ending, n_steps, _, n_failed, _, left = result
+    if ending == "overflow":
+        raise overflow(nodes, n_steps, n_failed, n_rows)
+    if ending == "too many steps":
+        raise too_many_steps(nodes[-1] - left, n_steps, n_failed, n_rows)
+    if ending == "stuck":
+        raise step_too_small(nodes[-1] - left, n_steps, n_failed, n_rows)
+
+
+def solve(
+    form: DenseForm,
+    parameters: tuple[Tensor, ...],
+    z0: Tensor,
+    times: list[float],
+    settings: Settings,
+    pool: Pool | None,
+) -> tuple[Tensor, Stats]:
+    """Solve for the states at all times but the first, as `sknode.ode.adjoint.solve` does."""
+    problem = Problem(form, times, settings, pool)
+    if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
+        _, z, stats = problem.integrate(z0, parameters, record=False)
+        return z, stats
+    assert settings.adjoint is not None
+    notes: list[Stats] = []
+    z = FUNCTIONS[settings.adjoint].apply(problem, notes, z0, *parameters)
+    return z, notes[0]
+
+
+class _DiscreteAdjoint(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        ctx.lease, z, ctx.stats = problem.integrate(z0, parameters, record=True)
+        ctx.nfe_backward = _stages_of_a_sweep(problem) * ctx.stats.n_steps
+        ctx.save_for_backward(*parameters)
+        notes.append(ctx.stats)
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        start, gradient = _room(ctx, g, ctx.saved_tensors)
+        g = g.contiguous()
+        ctx.lease.workspace.pull_back(
+            g.data_ptr(), _address(start), [part.data_ptr() for part in gradient],
+            torch.get_num_threads(),
+        )  # fmt: skip
+        ctx.stats.nfe_backward += ctx.nfe_backward
+        return None, None, start, *gradient
+
+
+def _stages_of_a_sweep(problem: Problem) -> int:
+    tableau = problem.settings.method.tableau
+    return tableau.n_stages - (tableau.fsal and len(problem.times) == 2)
+
+
+class _ContinuousAdjoint(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        _, z, ctx.stats = problem.integrate(z0, parameters, record=False)
+        ctx.problem = problem
+        ctx.save_for_backward(z, *parameters)
+        notes.append(ctx.stats)
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        z, *parameters = ctx.saved_tensors
+        problem, times = ctx.problem, ctx.problem.times
+        ends = [(times[i + 1], times[i]) for i in reversed(range(len(z)))]
+        methods = [problem.settings.method_of_stretch(*pair, times) for pair in ends]
+        stretches = [method.grid([*pair]) for method, pair in zip(methods, ends, strict=True)]
+        method = methods[0]
+        start, gradient = _room(ctx, g, parameters)
+        g = g.contiguous()
+        held = problem.lease(parameters)
+        result = held.workspace.pull_back_continuously(
+            z.data_ptr(), g.data_ptr(), z.shape[1], stretches, method.adaptive, _numbers(method),
+            method.max_steps, _address(start), [part.data_ptr() for part in gradient],
+            torch.get_num_threads(),
+        )  # fmt: skip
+        _check(result, stretches[int(result[4])], z.shape[1])
+        ctx.stats.nfe_backward += result[2]
+        return None, None, start, *gradient
+
+
+def _room(ctx: Any, g: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | None, list[Tensor]]:
+    """Return tensors for the gradients of the initial state, if wanted, and of the parameters."""
+    start = g.new_empty(g.shape[1:]) if ctx.needs_input_grad[2] else None
+    return start, [torch.empty_like(p, memory_format=torch.contiguous_format) for p in parameters]
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+FUNCTIONS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}

@@ -1,0 +1,341 @@
+// The stepping loops over one block of rows: a fixed grid, and adaptive with a step size for each
+// row. They take the decisions of sknode/ode/integrate.py and control.py.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "lanes.hpp"
+
+namespace sknode::SKNODE_ISA {
+
+// The numbers of a Runge-Kutta method, handed over by the Python side.
+template <class T> struct Tableau {
+    int order, n_stages;
+    bool fsal;
+    std::vector<T> c, a, b, b_error, b_dense;  // a: (stages, stages), b_dense: (stages, powers)
+
+    T a_at(int i, int j) const { return a[size_t(i) * n_stages + j]; }
+
+    // b_i(theta)
+    Lanes<T> dense(int i, const Lanes<T>& theta) const {
+        const int n_powers = int(b_dense.size()) / n_stages;
+        Lanes<T> sum = Lanes<T>::all(0);
+        for (int p = n_powers - 1; p >= 0; --p)
+            sum = (sum + Lanes<T>::all(b_dense[size_t(i) * n_powers + p])) * theta;
+        return sum;
+    }
+};
+
+template <class T> struct Control {
+    T rtol, atol;
+    int max_steps;
+    T first_step;  // 0: each row chooses its own
+    // As in control.py.
+    T safety, least_factor, largest_factor, grain;
+};
+
+enum class Ending { arrived, too_many_steps, stuck, overflow, interrupted };
+
+// How a block ended.
+template <class T> struct Outcome {
+    Ending ending = Ending::arrived;
+    int n_steps = 0;
+    int n_evaluations = 0;  // outside of the steps
+    Mask<T> failed;
+    Lanes<T> left;  // the time left to go, where it failed
+    Lanes<T> first_proposal;
+    int accepted[Lanes<T>::count] = {}, rejected[Lanes<T>::count] = {};
+};
+
+// One step of a block: its sizes, zero for rows that were rejected or are finished, and the time
+// left to go at its two ends.
+template <class T> struct Step {
+    Lanes<T> h, before, after;
+};
+
+// Moves the state of a block through a system. A system keeps the arguments of its `dims` states
+// and the time: `argument(stage, d)`, `set_time(stage, t)`; `evaluate(stage, k)` takes the
+// derivative there; `hold(accepted)` makes other rows look as if they had stood still, and
+// `advance(fsal)` begins a new step, whose first stage is the last one of a method with FSAL.
+// `seen(step)` is told of every step while the stages still hold it.
+template <class T, class System> class Walk {
+  public:
+    Walk(System& system, const Tableau<T>& tableau, const Control<T>& control)
+        : system_(system), tableau_(tableau), control_(control), dims_(system.dims) {
+        auto& room = system.room;
+        room.resize(size_t(dims_) * (tableau.n_stages + 3));
+        x = room.data();
+        stages = x + dims_;
+        k_ = stages + size_t(dims_) * tableau.n_stages;
+        next_k_ = k_ + dims_;
+    }
+
+    Lanes<T>*x, *stages;  // (dims,), (stages, dims)
+
+    // Goes from x at the first node to the last; with two nodes and an adaptive method in steps of
+    // its own choice. Lanes that are not `used` stand still.
+    template <class Seen, class Interrupted>
+    Outcome<T> go(
+        const std::vector<double>& nodes, bool adapt, const Mask<T>& used, Seen seen,
+        Interrupted interrupted) {
+        t_ = Lanes<T>::all(T(nodes.front()));
+        known_ = false;
+        outcome_ = {};
+        if (adapt)
+            adaptive(nodes.front(), nodes.back(), used, seen, interrupted);
+        else
+            fixed(nodes, used, seen, interrupted);
+        return outcome_;
+    }
+
+  private:
+    System& system_;
+    const Tableau<T>& tableau_;
+    const Control<T>& control_;
+    const int dims_;
+    Lanes<T>*k_, *next_k_;
+    Lanes<T> t_;
+    bool known_ = false;  // whether k_ is the derivative at x
+    Outcome<T> outcome_;
+
+    Lanes<T>& stage(int i, int d) const { return stages[size_t(i) * dims_ + d]; }
+
+    void first_stage() {
+        if (known_) return;
+        for (int d = 0; d < dims_; ++d) *system_.argument(0, d) = x[d];
+        system_.set_time(0, t_);
+        system_.evaluate(0, k_);
+        known_ = true;
+        ++outcome_.n_evaluations;
+    }
+
+    // Fills the stages S_i = h k_i.
+    void try_step(const Lanes<T>& h) {
+        first_stage();
+        for (int d = 0; d < dims_; ++d) stage(0, d) = k_[d] * h;
+        for (int i = 1; i < tableau_.n_stages; ++i) {
+            for (int d = 0; d < dims_; ++d) {
+                Lanes<T> sum = x[d];
+                for (int j = 0; j < i; ++j)
+                    if (tableau_.a_at(i, j) != 0) sum = add(sum, tableau_.a_at(i, j), stage(j, d));
+                *system_.argument(i, d) = sum;
+            }
+            system_.set_time(i, add(t_, tableau_.c[i], h));
+            system_.evaluate(i, next_k_);
+            for (int d = 0; d < dims_; ++d) stage(i, d) = next_k_[d] * h;
+        }
+    }
+
+    Lanes<T> end(int d) const {
+        if (tableau_.fsal) return *system_.argument(tableau_.n_stages - 1, d);
+        Lanes<T> sum = x[d];
+        for (int i = 0; i < tableau_.n_stages; ++i)
+            if (tableau_.b[i] != 0) sum = add(sum, tableau_.b[i], stage(i, d));
+        return sum;
+    }
+
+    // Goes to the end of the step, in the rows that were accepted.
+    void move(const Mask<T>& accepted, const Lanes<T>& h) {
+        for (int d = 0; d < dims_; ++d) x[d] = select(accepted, end(d), x[d]);
+        t_ = t_ + h;
+        known_ = tableau_.fsal;
+        if (tableau_.fsal)
+            for (int d = 0; d < dims_; ++d) k_[d] = select(accepted, next_k_[d], k_[d]);
+        system_.advance(tableau_.fsal);
+    }
+
+    template <class Seen, class Interrupted>
+    void fixed(
+        const std::vector<double>& grid, const Mask<T>& used, Seen& seen,
+        Interrupted& interrupted) {
+        const int n = int(grid.size()) - 1;
+        const Lanes<T> zero = Lanes<T>::all(0);
+        const T stop = T(grid[n]);
+        int n_finite = -1;
+        for (int i = 0; i < n; ++i) {
+            if (interrupted()) {
+                outcome_.ending = Ending::interrupted;
+                return;
+            }
+            Step<T> step;
+            step.h = select(used, Lanes<T>::all(T(grid[i + 1] - grid[i])), zero);
+            step.before = select(used, Lanes<T>::all(stop - T(grid[i])), zero);
+            step.after = select(used, Lanes<T>::all(stop - T(grid[i + 1])), zero);
+            try_step(step.h);
+            // All evaluations of an FSAL method but the first belong to the steps.
+            if (!tableau_.fsal) --outcome_.n_evaluations;
+            ++outcome_.n_steps;
+            seen(step);
+            move(used, step.h);
+            if (n_finite < 0 && !finite(outcome_.failed)) n_finite = i;
+        }
+        count(used, outcome_.accepted, n);
+        if (finite(outcome_.failed)) return;
+        outcome_.ending = Ending::overflow;
+        outcome_.n_steps = n_finite;
+    }
+
+    // Whether x is; `failed` are the lanes in which it is not.
+    bool finite(Mask<T>& failed) const {
+        bool all = true;
+        Lanes<T> sum = Lanes<T>::all(0);
+        for (int d = 0; d < dims_; ++d) sum = sum + (x[d] - x[d]);
+        for (int i = 0; i < Lanes<T>::count; ++i) {
+            const bool bad = !(sum[i] == 0);
+            failed.set(i, bad);
+            all = all && !bad;
+        }
+        return all;
+    }
+
+    static void count(const Mask<T>& rows, int* counts, int n = 1) {
+        for (int i = 0; i < Lanes<T>::count; ++i) counts[i] += rows[i] ? n : 0;
+    }
+
+    template <class Seen, class Interrupted>
+    void adaptive(
+        double start, double stop, const Mask<T>& used, Seen& seen, Interrupted& interrupted) {
+        const T span = T(stop - start);
+        const bool forward = span > 0;
+        const Lanes<T> zero = Lanes<T>::all(0);
+        Lanes<T> left = select(used, Lanes<T>::all(span), zero);
+        Lanes<T> wanted = Lanes<T>::all(forward ? control_.first_step : -control_.first_step);
+        if (control_.first_step == 0) wanted = first_steps(span);
+        for (int n = 1; n <= control_.max_steps; ++n) {
+            if (interrupted()) {
+                outcome_.ending = Ending::interrupted;
+                return;
+            }
+            // NaN, which no comparison holds for, is handed on.
+            const Lanes<T> tried = map(wanted, left, [forward](auto w, auto l) {
+                return forward ? (w > l ? l : w) : (w < l ? l : w);
+            });
+            try_step(tried);
+            Mask<T> accepted{};
+            const Lanes<T> factor = judge(accepted);
+            wanted = tried * factor;
+            const Step<T> step{select(accepted, tried, zero), left,
+                               left - select(accepted, tried, zero)};
+            bool all_accepted = true, all_arrived = true;
+            for (int i = 0; i < Lanes<T>::count; ++i) {
+                if (left[i] != 0) ++(accepted[i] ? outcome_.accepted : outcome_.rejected)[i];
+                all_accepted = all_accepted && accepted[i];
+                all_arrived = all_arrived && step.after[i] == 0;
+            }
+            if (n == 1) outcome_.first_proposal = wanted;
+            outcome_.n_steps = n;
+            if (!all_accepted) system_.hold(accepted);
+            seen(step);
+            left = step.after;
+            if (all_arrived) {
+                for (int d = 0; d < dims_; ++d) x[d] = select(accepted, end(d), x[d]);
+                return;
+            }
+            if (!all_accepted && stuck(T(stop), left, wanted)) return;
+            move(accepted, step.h);
+        }
+        outcome_.ending = Ending::too_many_steps;
+        outcome_.left = left;
+        for (int i = 0; i < Lanes<T>::count; ++i) outcome_.failed.set(i, left[i] != 0);
+    }
+
+    // Whether a step has become too small to change the time, or is not a number.
+    bool stuck(T stop, const Lanes<T>& left, const Lanes<T>& wanted) {
+        bool any = false;
+        for (int i = 0; i < Lanes<T>::count; ++i) {
+            const T reached = stop - left[i];
+            const T next = reached + wanted[i];
+            const bool moves = std::abs(next - reached) > 0;
+            outcome_.failed.set(i, left[i] != 0 && !moves);
+            any = any || outcome_.failed[i];
+        }
+        if (any) {
+            outcome_.ending = Ending::stuck;
+            outcome_.left = left;
+        }
+        return any;
+    }
+
+    // See Controller.judge.
+    Lanes<T> judge(Mask<T>& accepted) const {
+        Lanes<T> squares = Lanes<T>::all(0);
+        const Lanes<T> atol = Lanes<T>::all(control_.atol);
+        for (int d = 0; d < dims_; ++d) {
+            Lanes<T> error = Lanes<T>::all(0);
+            for (int i = 0; i < tableau_.n_stages; ++i)
+                if (tableau_.b_error[i] != 0) error = add(error, tableau_.b_error[i], stage(i, d));
+            const Lanes<T> size = map(x[d], end(d), [](auto u, auto v) {
+                const auto a = absolute<T>(u), b = absolute<T>(v);
+                // NaN on either side stays.
+                return b <= a ? a : (a != a ? a : b);
+            });
+            const Lanes<T> scaled = error / add(atol, control_.rtol, size);
+            squares = squares + scaled * scaled;
+        }
+        const T bound = std::sqrt(T(dims_));
+        const T at_one = control_.safety / control_.grain * std::pow(bound, T(1) / tableau_.order);
+        Lanes<T> factor{};
+        for (int i = 0; i < Lanes<T>::count; ++i) {
+            const T norm = std::sqrt(squares[i]);
+            accepted.set(i, norm <= bound);
+            T grains = std::pow(norm, T(-1) / tableau_.order) * at_one;
+            if (!(grains == grains)) grains = 0;
+            grains = std::min(
+                std::max(grains, control_.least_factor / control_.grain),
+                control_.largest_factor / control_.grain);
+            factor.set(i, std::floor(grains) * control_.grain);
+        }
+        return factor;
+    }
+
+    // See Controller.first_step.
+    Lanes<T> first_steps(T span) {
+        first_stage();
+        Lanes<T> size2 = Lanes<T>::all(0), slope2 = size2, bend2 = size2;
+        for (int d = 0; d < dims_; ++d) {
+            const Lanes<T> scale = scale_at(d), u = x[d] * scale, v = k_[d] * scale;
+            size2 = size2 + u * u;
+            slope2 = slope2 + v * v;
+        }
+        const T root = std::sqrt(T(dims_)), most = std::abs(span);
+        Lanes<T> trial{}, signed_trial{}, result{};
+        for (int i = 0; i < Lanes<T>::count; ++i) {
+            const T size = std::sqrt(size2[i]) / root, slope = std::sqrt(slope2[i]) / root;
+            T t = size < T(1e-5) || slope < T(1e-5) ? T(1e-6) : T(0.01) * size / slope;
+            if (t > most) t = most;
+            trial.set(i, t);
+            signed_trial.set(i, span > 0 ? t : -t);
+        }
+        for (int d = 0; d < dims_; ++d) *system_.argument(1, d) = x[d] + k_[d] * signed_trial;
+        system_.set_time(1, t_ + signed_trial);
+        system_.evaluate(1, next_k_);
+        ++outcome_.n_evaluations;
+        for (int d = 0; d < dims_; ++d) {
+            const Lanes<T> v = (next_k_[d] - k_[d]) * scale_at(d);
+            bend2 = bend2 + v * v;
+        }
+        for (int i = 0; i < Lanes<T>::count; ++i) {
+            const T bend = std::sqrt(bend2[i]) / root / trial[i];
+            const T slope = std::sqrt(slope2[i]) / root;
+            const T largest = slope > bend ? slope : bend;
+            T step = largest <= T(1e-15) ? std::max(trial[i] * T(1e-3), T(1e-6))
+                                         : std::pow(T(0.01) / largest, T(1) / tableau_.order);
+            if (!(step <= 100 * trial[i])) step = 100 * trial[i];
+            int exponent;
+            const T mantissa = std::frexp(step, &exponent);
+            step = std::ldexp(std::floor(mantissa / control_.grain) * control_.grain, exponent);
+            if (step > most) step = most;
+            result.set(i, span > 0 ? step : -step);
+        }
+        return result;
+    }
+
+    Lanes<T> scale_at(int d) const {
+        const Lanes<T> size = map(x[d], [](auto u) { return absolute<T>(u); });
+        return Lanes<T>::all(1) / add(Lanes<T>::all(control_.atol), control_.rtol, size);
+    }
+};
+
+}  // namespace sknode::SKNODE_ISA

@@ -1,0 +1,528 @@
+// A batch, cut into blocks of rows: solved from start to end while all it touches is in cache,
+// and pulled back. Blocks do not depend on each other, and are shared out over threads.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <thread>
+
+#include "integrate.hpp"
+#include "network.hpp"
+
+namespace sknode::SKNODE_ISA {
+
+// Blocks are summed up in so many groups, each in order, whatever the number of threads: the
+// gradient is then the same to the last bit.
+constexpr int MOST_GROUPS = 32;
+// Below so many multiplications an evaluation, a thread costs more than it gains.
+constexpr double LEAST_WORK_OF_A_THREAD = 5e5;
+
+// How a batch ended.
+struct Result {
+    Ending ending = Ending::arrived;
+    int n_steps = 0, n_evaluations = 0, n_failed = 0;
+    double first_step = 0, left = 0;
+};
+
+// The steps of a block with their tapes. Memory is kept for the next solve.
+template <class T> struct Record {
+    std::vector<std::vector<Lanes<T>>> tapes;
+    std::vector<Step<T>> steps;
+
+    Lanes<T>* tape(size_t i, size_t size) {
+        if (i >= tapes.size()) tapes.emplace_back();
+        if (tapes[i].size() < size) tapes[i].resize(size);
+        return tapes[i].data();
+    }
+};
+
+template <class T>
+void copy_lanes(const Lanes<T>* from, int n, Lanes<T>* to) {
+    std::copy(from, from + n, to);
+}
+
+// Gives the lanes that were not accepted, in all stages, what they had in the first.
+template <class T>
+void hold_lanes(Lanes<T>* tape, int n, int n_stages, const Mask<T>& accepted) {
+    for (int i = 1; i < n_stages; ++i)
+        for (int u = 0; u < n; ++u)
+            tape[size_t(i) * n + u] = select(accepted, tape[size_t(i) * n + u], tape[u]);
+}
+
+// The field itself.
+template <class T> class Forward {
+  public:
+    Forward(const Network<T>& network, int n_stages, Record<T>& record, bool keep,
+            std::vector<Lanes<T>>& room)
+        : dims(network.n_dims), room(room), network_(network), n_stages_(n_stages),
+          record_(record), keep_(keep) {
+        tape_ = record.tape(0, size());
+    }
+
+    const int dims;
+    std::vector<Lanes<T>>& room;
+
+    Lanes<T>* argument(int stage, int d) { return units(stage) + d; }
+    void set_time(int stage, const Lanes<T>& t) {
+        if (network_.time_dependent) units(stage)[dims] = t;
+    }
+    void evaluate(int stage, Lanes<T>* k) { network_.evaluate(units(stage), k); }
+    void hold(const Mask<T>& accepted) {
+        hold_lanes(tape_, network_.n_units, n_stages_, accepted);
+    }
+    void advance(bool fsal) {
+        const Lanes<T>* last = units(n_stages_ - 1);
+        if (keep_) tape_ = record_.tape(++n_, size());
+        if (fsal) copy_lanes(last, network_.n_units, tape_);
+    }
+
+  private:
+    const Network<T>& network_;
+    const int n_stages_;
+    Record<T>& record_;
+    const bool keep_;
+    size_t n_ = 0;
+    Lanes<T>* tape_;
+
+    size_t size() const { return size_t(n_stages_) * network_.n_units; }
+    Lanes<T>* units(int stage) { return tape_ + size_t(stage) * network_.n_units; }
+};
+
+// The state z together with its cotangent a: (f, -a df/dz). The cotangent's argument lies where
+// the pullback wants it.
+template <class T> class Adjoint {
+  public:
+    Adjoint(const Network<T>& network, int n_stages, std::vector<Lanes<T>>& tape,
+            std::vector<Lanes<T>>& room)
+        : dims(2 * network.n_dims), room(room), network_(network), n_stages_(n_stages) {
+        const size_t size = size_t(n_stages) * (network.n_units + network.n_cotangents);
+        if (tape.size() < size) tape.resize(size);
+        units = tape.data();
+        cotangents = units + size_t(n_stages) * network.n_units;
+    }
+
+    const int dims;
+    std::vector<Lanes<T>>& room;
+    Lanes<T>*units, *cotangents;  // (stages, n_units), (stages, n_cotangents)
+
+    Lanes<T>* argument(int stage, int d) {
+        const int n = network_.n_dims;
+        if (d < n) return units + size_t(stage) * network_.n_units + d;
+        return cotangents + size_t(stage + 1) * network_.n_cotangents - dims + d;
+    }
+    void set_time(int stage, const Lanes<T>& t) {
+        if (network_.time_dependent)
+            units[size_t(stage) * network_.n_units + network_.n_dims] = t;
+    }
+    void evaluate(int stage, Lanes<T>* k) {
+        Lanes<T>* at = units + size_t(stage) * network_.n_units;
+        network_.evaluate(at, k);
+        Lanes<T>* pulled = k + network_.n_dims;
+        network_.pull_back(at, cotangents + size_t(stage) * network_.n_cotangents, pulled);
+        for (int d = 0; d < network_.n_dims; ++d) pulled[d] = Lanes<T>::all(0) - pulled[d];
+    }
+    void hold(const Mask<T>& accepted) {
+        hold_lanes(units, network_.n_units, n_stages_, accepted);
+        hold_lanes(cotangents, network_.n_cotangents, n_stages_, accepted);
+    }
+    void advance(bool fsal) {
+        if (!fsal) return;
+        const int n = network_.n_units, m = network_.n_cotangents;
+        copy_lanes(units + size_t(n_stages_ - 1) * n, n, units);
+        copy_lanes(cotangents + size_t(n_stages_ - 1) * m, m, cotangents);
+    }
+
+  private:
+    const Network<T>& network_;
+    const int n_stages_;
+};
+
+template <class T> class Solver {
+  public:
+    Solver(std::vector<int> sizes, Activation activation, bool time_dependent, Tableau<T> tableau)
+        : network_(std::move(sizes), activation, time_dependent), tableau_(std::move(tableau)) {}
+
+    void load(const std::vector<const T*>& parameters) { network_.load(parameters); }
+
+    // Solves from z0 (rows, n) through the nodes, and writes the states at all times but the
+    // first into `z` (times - 1, rows, n), and how many steps of each row were accepted and
+    // rejected into `counts` (2, rows). With `record`, `pull_back` may follow.
+    Result solve(
+        const T* z0, int n_rows, const std::vector<double>& times,
+        const std::vector<double>& nodes, bool adapt, const Control<T>& control, bool record,
+        T* z, int64_t* counts, int n_threads, std::function<bool()> poll) {
+        n_rows_ = n_rows;
+        find_times_between(times);
+        const int n_blocks = blocks();
+        outcomes_.resize(n_blocks);
+        if (record && int(records_.size()) < n_blocks) records_.resize(n_blocks);
+        for_each(n_blocks, n_threads, poll, [&](int block, Room& room, auto interrupted) {
+            Record<T>& kept = record ? records_[block] : room.record;
+            outcomes_[block] = solve_block(
+                block, z0, nodes, adapt, control, record, kept, room, z, interrupted);
+        });
+        for (int row = 0; row < n_rows; ++row) {
+            const Outcome<T>& outcome = outcomes_[row / LANES];
+            counts[row] = outcome.accepted[row % LANES];
+            counts[n_rows + row] = outcome.rejected[row % LANES];
+        }
+        return summary();
+    }
+
+    // Pulls cotangents g (times - 1, rows, n) of the states back to the start, into `start`
+    // (rows, n) unless null, and writes the parameters' gradient.
+    Result pull_back(
+        const T* g, T* start, const std::vector<T*>& gradient, int n_threads,
+        std::function<bool()> poll) {
+        summed_over_blocks(gradient, n_threads, poll, [&](int block, Room& room, T* sums, auto) {
+            pull_back_block(block, g, start, room, sums);
+        });
+        Result result;
+        if (interrupted_) result.ending = Ending::interrupted;
+        return result;
+    }
+
+    // Solves the adjoint ODE backwards through stretches, the last first: from `z` (times - 1,
+    // rows, n), with cotangents g of the same shape. Returns how the worst block ended; the
+    // result's n_evaluations are all of them.
+    Result pull_back_continuously(
+        const T* z, const T* g, int n_rows, const std::vector<std::vector<double>>& stretches,
+        bool adapt, const Control<T>& control, T* start, const std::vector<T*>& gradient,
+        int n_threads, std::function<bool()> poll) {
+        n_rows_ = n_rows;
+        const int n_blocks = blocks(), n_stretches = int(stretches.size());
+        outcomes_.assign(size_t(n_blocks) * n_stretches, {});
+        summed_over_blocks(
+            gradient, n_threads, poll, [&](int block, Room& room, T* sums, auto interrupted) {
+                continuous_block(
+                    block, z, g, stretches, adapt, control, room, start, sums, interrupted);
+            });
+        Result total;
+        for (int i = 0; i < n_stretches; ++i) {
+            const Result stretch = summary(i * n_blocks, n_blocks);
+            total.n_evaluations += stretch.n_evaluations + stretch.n_steps * stages_of_a_step();
+            if (stretch.ending == Ending::arrived) continue;
+            const int n = total.n_evaluations;
+            total = stretch;
+            total.n_evaluations = n;
+            total.first_step = i;
+            break;
+        }
+        return total;
+    }
+
+  private:
+    static constexpr int LANES = Lanes<T>::count;
+
+    // What a thread works in.
+    struct Room {
+        std::vector<Lanes<T>> walk, cotangents, stages, tape;
+        Record<T> record;
+    };
+
+    Network<T> network_;
+    Tableau<T> tableau_;
+    int n_rows_ = 0;
+    std::vector<T> between_;  // the time left to go at the times between the first and the last
+    std::vector<Record<T>> records_;
+    std::vector<Outcome<T>> outcomes_;
+    std::vector<Room> rooms_;
+    std::vector<T> sums_;
+
+    int blocks() const { return (n_rows_ + LANES - 1) / LANES; }
+    int stages_of_a_step() const { return tableau_.n_stages - tableau_.fsal; }
+
+    void find_times_between(const std::vector<double>& times) {
+        between_.clear();
+        const T first = T(times.back() - times.front());
+        for (size_t i = 1; i + 1 < times.size(); ++i) {
+            const T left = T(times.back() - times[i]);
+            // A time so near to the first that rounding makes them one belongs to the first step.
+            between_.push_back(
+                std::abs(left) < std::abs(first) ? left : std::nextafter(first, T(0)));
+        }
+    }
+
+    Mask<T> used(int block) const {
+        Mask<T> mask{};
+        for (int i = 0; i < LANES; ++i) mask.set(i, block * LANES + i < n_rows_);
+        return mask;
+    }
+
+    // Rows of a table (rows, n) as lanes, zero where there are none, and back.
+    void gather(const T* table, int block, Lanes<T>* lanes) const {
+        const int n = network_.n_dims;
+        for (int i = 0; i < LANES; ++i) {
+            const int row = block * LANES + i;
+            for (int d = 0; d < n; ++d)
+                lanes[d].set(i, row < n_rows_ ? table[size_t(row) * n + d] : T(0));
+        }
+    }
+    void scatter(const Lanes<T>* lanes, int block, T* table) const {
+        const int n = network_.n_dims, rows = std::min(LANES, n_rows_ - block * LANES);
+        for (int i = 0; i < rows; ++i)
+            for (int d = 0; d < n; ++d) table[size_t(block * LANES + i) * n + d] = lanes[d][i];
+    }
+    size_t table_size() const { return size_t(n_rows_) * network_.n_dims; }
+
+    template <class Interrupted>
+    Outcome<T> solve_block(
+        int block, const T* z0, const std::vector<double>& nodes, bool adapt,
+        const Control<T>& control, bool keep, Record<T>& record, Room& room, T* z,
+        Interrupted interrupted) {
+        Forward<T> system(network_, tableau_.n_stages, record, keep, room.walk);
+        Walk<T, Forward<T>> walk(system, tableau_, control);
+        gather(z0, block, walk.x);
+        record.steps.clear();
+        const Outcome<T> outcome = walk.go(
+            nodes, adapt, used(block),
+            [&](const Step<T>& step) {
+                read_off(step, walk.x, walk.stages, block, z);
+                if (keep) record.steps.push_back(step);
+            },
+            interrupted);
+        scatter(walk.x, block, z + between_.size() * table_size());
+        return outcome;
+    }
+
+    // Whether a time lies within a row's step, and where. Decided on the time left at the step's
+    // ends, which neighbouring steps share to the last bit.
+    static bool inside(const Step<T>& step, T left, int lane) {
+        return std::abs(step.after[lane]) <= std::abs(left) &&
+               std::abs(left) < std::abs(step.before[lane]);
+    }
+
+    bool any_inside(const Step<T>& step, T left, Mask<T>& mask, Lanes<T>& theta) const {
+        bool any = false;
+        for (int i = 0; i < LANES; ++i) {
+            const bool in = inside(step, left, i);
+            mask.set(i, in);
+            theta.set(i, in ? (step.before[i] - left) / step.h[i] : T(0));
+            any = any || in;
+        }
+        return any;
+    }
+
+    void read_off(
+        const Step<T>& step, const Lanes<T>* x, const Lanes<T>* stages, int block, T* z) const {
+        const int n = network_.n_dims, rows = std::min(LANES, n_rows_ - block * LANES);
+        Mask<T> mask{};
+        Lanes<T> theta{};
+        for (size_t j = 0; j < between_.size(); ++j) {
+            if (!any_inside(step, between_[j], mask, theta)) continue;
+            for (int d = 0; d < n; ++d) {
+                Lanes<T> sum = x[d];
+                for (int i = 0; i < tableau_.n_stages; ++i)
+                    sum = sum + tableau_.dense(i, theta) * stages[size_t(i) * n + d];
+                for (int i = 0; i < rows; ++i)
+                    if (mask[i]) z[j * table_size() + size_t(block * LANES + i) * n + d] = sum[i];
+            }
+        }
+    }
+
+    // The reverse sweep of sknode/ode/adjoint.py.
+    void pull_back_block(int block, const T* g, T* start, Room& room, T* sums) {
+        const int n = network_.n_dims, m = network_.n_cotangents;
+        const bool with_last = !(tableau_.fsal && between_.empty());
+        const int n_stages = tableau_.n_stages - !with_last;
+        Record<T>& record = records_[block];
+        room.cotangents.resize(size_t(n_stages) * m);
+        room.stages.resize(size_t(n_stages + 2) * n);
+        Lanes<T>*lambda = room.stages.data(), *mu = lambda + n, *g_lanes = mu + n_stages * n;
+        gather(g + between_.size() * table_size(), block, lambda);
+        for (size_t s = record.steps.size(); s-- > 0;) {
+            const Step<T>& step = record.steps[s];
+            const Lanes<T>* tape = record.tapes[s].data();
+            Lanes<T>* cotangents = room.cotangents.data();
+            for (int i = 0; i < n_stages; ++i)
+                for (int d = 0; d < n; ++d)
+                    cotangents[size_t(i + 1) * m - n + d] = Lanes<T>::all(tableau_.b[i]) * lambda[d];
+            read_off_back(step, block, g, n_stages, cotangents, lambda, g_lanes);
+            for (int i = n_stages - 1; i >= 0; --i) {
+                Lanes<T>* v = cotangents + size_t(i + 1) * m - n;
+                for (int d = 0; d < n; ++d) {
+                    Lanes<T> sum = v[d];
+                    for (int j = i + 1; j < n_stages; ++j)
+                        if (tableau_.a_at(j, i) != 0) sum = add(sum, tableau_.a_at(j, i), mu[j * n + d]);
+                    v[d] = sum * step.h;
+                }
+                const bool wanted = s > 0 || i > 0 || start;
+                network_.pull_back(
+                    tape + size_t(i) * network_.n_units, cotangents + size_t(i) * m,
+                    wanted ? mu + i * n : nullptr);
+            }
+            network_.accumulate(tape, network_.n_units, cotangents, m, n_stages, sums);
+            if (s == 0 && !start) return;
+            for (int i = 0; i < n_stages; ++i)
+                for (int d = 0; d < n; ++d) lambda[d] = lambda[d] + mu[i * n + d];
+        }
+        if (start) scatter(lambda, block, start);
+    }
+
+    // Adds what the states between have to do with this step.
+    void read_off_back(
+        const Step<T>& step, int block, const T* g, int n_stages, Lanes<T>* cotangents,
+        Lanes<T>* lambda, Lanes<T>* g_lanes) const {
+        const int n = network_.n_dims, m = network_.n_cotangents;
+        Mask<T> mask{};
+        Lanes<T> theta{};
+        for (size_t j = 0; j < between_.size(); ++j) {
+            if (!any_inside(step, between_[j], mask, theta)) continue;
+            gather(g + j * table_size(), block, g_lanes);
+            for (int d = 0; d < n; ++d) {
+                g_lanes[d] = select(mask, g_lanes[d], Lanes<T>::all(0));
+                lambda[d] = lambda[d] + g_lanes[d];
+            }
+            for (int i = 0; i < n_stages; ++i) {
+                const Lanes<T> weight = tableau_.dense(i, theta);
+                Lanes<T>* v = cotangents + size_t(i + 1) * m - n;
+                for (int d = 0; d < n; ++d) v[d] = v[d] + weight * g_lanes[d];
+            }
+        }
+    }
+
+    template <class Interrupted>
+    void continuous_block(
+        int block, const T* z, const T* g, const std::vector<std::vector<double>>& stretches,
+        bool adapt, const Control<T>& control, Room& room, T* start, T* sums,
+        Interrupted interrupted) {
+        const int n = network_.n_dims, n_stretches = int(stretches.size());
+        Adjoint<T> system(network_, tableau_.n_stages, room.tape, room.walk);
+        Walk<T, Adjoint<T>> walk(system, tableau_, control);
+        room.stages.resize(2 * n);
+        Lanes<T>*a = room.stages.data(), *g_lanes = a + n;
+        std::fill(a, a + n, Lanes<T>::all(0));
+        for (int i = 0; i < n_stretches; ++i) {
+            const size_t offset = size_t(n_stretches - 1 - i) * table_size();
+            gather(z + offset, block, walk.x);
+            gather(g + offset, block, g_lanes);
+            Lanes<T> size = Lanes<T>::all(0);
+            for (int d = 0; d < n; ++d) {
+                a[d] = a[d] + g_lanes[d];
+                size = size + a[d] * a[d];
+            }
+            // Each row's cotangent is scaled to size one, see sknode/ode/adjoint.py.
+            for (int lane = 0; lane < LANES; ++lane) {
+                const T norm = std::sqrt(size[lane] / T(n));
+                size.set(lane, norm == 0 ? T(1) : norm);
+            }
+            for (int d = 0; d < n; ++d) walk.x[n + d] = a[d] / size;
+            Outcome<T>& outcome = outcomes_[size_t(i) * blocks() + block];
+            outcome = walk.go(
+                stretches[i], adapt, used(block),
+                [&](const Step<T>& step) { add_quadrature(system, step.h * size, room, sums); },
+                interrupted);
+            if (outcome.ending != Ending::arrived) return;
+            for (int d = 0; d < n; ++d) a[d] = walk.x[n + d] * size;
+        }
+        if (start) scatter(a, block, start);
+    }
+
+    // The parameters' part of a step, -sum of b_i h a df/dtheta.
+    void add_quadrature(Adjoint<T>& system, const Lanes<T>& h, Room& room, T* sums) const {
+        const int m = network_.n_cotangents, n_stages = stages_of_a_step();
+        room.cotangents.resize(size_t(n_stages) * m);
+        for (int i = 0; i < n_stages; ++i) {
+            const Lanes<T> weight = Lanes<T>::all(-tableau_.b[i]) * h;
+            for (int u = 0; u < m; ++u)
+                room.cotangents[size_t(i) * m + u] = system.cotangents[size_t(i) * m + u] * weight;
+        }
+        network_.accumulate(
+            system.units, network_.n_units, room.cotangents.data(), m, n_stages, sums);
+    }
+
+    // Calls f(block, room, sums, interrupted) for all blocks, and writes the sum of the sums.
+    template <class F>
+    void summed_over_blocks(
+        const std::vector<T*>& gradient, int n_threads, std::function<bool()>& poll, F f) {
+        const int n_blocks = blocks(), n_groups = std::min(n_blocks, MOST_GROUPS);
+        const size_t n = network_.n_parameters;
+        sums_.assign(n * n_groups, T(0));
+        for_each(n_groups, n_threads, poll, [&](int group, Room& room, auto interrupted) {
+            const int first = group * n_blocks / n_groups, end = (group + 1) * n_blocks / n_groups;
+            for (int block = first; block < end && !interrupted(); ++block)
+                f(block, room, sums_.data() + n * group, interrupted);
+        });
+        for (int group = 1; group < n_groups; ++group)
+            for (size_t i = 0; i < n; ++i) sums_[i] += sums_[n * group + i];
+        network_.split(sums_.data(), gradient);
+    }
+
+    // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for. Threads
+    // live no longer than the call, so that a fork finds none.
+    template <class F>
+    void for_each(int n_tasks, int n_threads, std::function<bool()>& poll, F f) {
+        const double work = double(n_rows_) * double(network_.n_parameters);
+        n_threads = std::max(
+            1, std::min({n_threads, n_tasks, int(work / LEAST_WORK_OF_A_THREAD)}));
+        if (int(rooms_.size()) < n_threads) rooms_.resize(n_threads);
+        std::atomic<int> next{0};
+        std::atomic<bool> stop{false};
+        std::vector<std::exception_ptr> errors(n_threads);
+        auto work_off = [&](int thread) {
+            // Only the calling thread may ask Python whether the user has had enough.
+            auto interrupted = [&] {
+                if (thread == 0 && poll()) stop = true;
+                return stop.load(std::memory_order_relaxed);
+            };
+            try {
+                for (int task = next++; task < n_tasks && !stop; task = next++)
+                    f(task, rooms_[thread], interrupted);
+            } catch (...) {
+                errors[thread] = std::current_exception();
+                stop = true;
+            }
+        };
+        std::vector<std::thread> threads;
+        for (int i = 1; i < n_threads; ++i) threads.emplace_back(work_off, i);
+        work_off(0);
+        for (auto& thread : threads) thread.join();
+        for (const auto& error : errors)
+            if (error) std::rethrow_exception(error);
+        interrupted_ = stop;
+    }
+    bool interrupted_ = false;
+
+    // The batch stops where its first row fails.
+    Result summary(int first = 0, int n = -1) const {
+        const int end = n < 0 ? int(outcomes_.size()) : first + n;
+        Result result;
+        bool any = false;
+        for (int i = first; i < end; ++i) {
+            const Outcome<T>& outcome = outcomes_[i];
+            const bool failed = outcome.ending != Ending::arrived;
+            result.n_evaluations = std::max(result.n_evaluations, outcome.n_evaluations);
+            if (!failed && result.ending == Ending::arrived)
+                result.n_steps = std::max(result.n_steps, outcome.n_steps);
+            const int rows = std::min(LANES, n_rows_ - (i - first) * LANES);
+            for (int lane = 0; lane < rows && outcome.n_steps > 0; ++lane) {
+                const double proposal = std::abs(double(outcome.first_proposal[lane]));
+                result.first_step = any ? std::min(result.first_step, proposal) : proposal;
+                any = true;
+            }
+            if (failed) add_failure(outcome, rows, result);
+        }
+        if (interrupted_) result.ending = Ending::interrupted;
+        return result;
+    }
+
+    static void add_failure(const Outcome<T>& outcome, int rows, Result& result) {
+        const bool first = result.ending == Ending::arrived;
+        // Whether an overflow happens is seen at the end of the grid only, in all blocks alike.
+        if (outcome.ending != Ending::overflow && !first) {
+            if (outcome.n_steps > result.n_steps) return;
+            if (outcome.n_steps < result.n_steps) result.n_failed = 0, result.left = 0;
+        }
+        result.n_steps = first ? outcome.n_steps : std::min(result.n_steps, outcome.n_steps);
+        result.ending = outcome.ending;
+        for (int lane = 0; lane < rows; ++lane) {
+            if (!outcome.failed[lane]) continue;
+            ++result.n_failed;
+            if (std::abs(double(outcome.left[lane])) > std::abs(result.left))
+                result.left = double(outcome.left[lane]);
+        }
+    }
+};
+
+}  // namespace sknode::SKNODE_ISA
