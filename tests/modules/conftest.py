@@ -1,0 +1,1 @@
+from tests.ode.conftest import engine as engine
