@@ -2,9 +2,11 @@
 // computed for a row is the same, bit for bit, whatever rows lie beside it.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #define SKNODE_INLINE inline __attribute__((always_inline))
 
@@ -122,6 +124,13 @@ template <class T> SKNODE_INLINE Reg<T> at_least(Reg<T> x, T limit) {
 }
 template <class T> SKNODE_INLINE Reg<T> absolute(Reg<T> x) { return x < T(0) ? -x : x; }
 
+template <class T> constexpr auto inverse_factorials() {
+    std::array<T, Number<T>::exp_terms + 1> factors{};
+    double factor = 1;
+    for (int i = 0; i <= Number<T>::exp_terms; factor /= ++i) factors[i] = T(factor);
+    return factors;
+}
+
 // exp(x) = 2^n exp(r), |r| <= ln(2) / 2, by the Taylor series of exp(r).
 template <class T> SKNODE_INLINE Reg<T> exponential(Reg<T> x) {
     using N = Number<T>;
@@ -129,8 +138,9 @@ template <class T> SKNODE_INLINE Reg<T> exponential(Reg<T> x) {
     const Reg<T> shifted = x * T(1.44269504088896340736) + N::round_magic;
     const Reg<T> n = shifted - N::round_magic;
     const Reg<T> r = x - n * N::ln2_high - n * N::ln2_low;
-    Reg<T> sum = Reg<T>{} + T(1);
-    for (int i = N::exp_terms; i > 0; --i) sum = T(1) + r * sum * (T(1) / T(i));
+    constexpr auto factors = inverse_factorials<T>();
+    Reg<T> sum = Reg<T>{} + factors[N::exp_terms];
+    for (int i = N::exp_terms - 1; i >= 0; --i) sum = sum * r + factors[i];
     RegMask<T> bits;
     std::memcpy(&bits, &shifted, sizeof bits);
     bits = (bits + typename N::Int(N::exponent_bias)) << N::mantissa_bits;
@@ -172,6 +182,44 @@ template <class T> SKNODE_INLINE Reg<T> softplus(Reg<T> u) {
     for (int k = Number<T>::atanh_terms; k >= 0; --k) sum = sum * s2 + T(1) / T(2 * k + 1);
     const Reg<T> result = at_least<T>(u, T(0)) + T(2) * s * sum;
     return u > T(20) ? u : result;
+}
+
+// Sums over rows are wanted for gradients alone, and always in this order.
+template <class T> SKNODE_INLINE T sum_of(Reg<T> a) {
+    constexpr int width = REGISTER_BYTES / sizeof(T);
+    T sum = a[0];
+    for (int i = 1; i < width; ++i) sum += a[i];
+    return sum;
+}
+
+// Of groups of `2 * STRIDE` lanes, adds the two halves; the sums of a and b take turns.
+template <class T, int STRIDE, size_t... I>
+SKNODE_INLINE Reg<T> add_halves(Reg<T> a, Reg<T> b, std::index_sequence<I...>) {
+    constexpr int width = sizeof...(I);
+    constexpr auto first = [](int i) {
+        return (i & STRIDE ? width : 0) + (i & ~(2 * STRIDE - 1)) + (i & (STRIDE - 1));
+    };
+    return __builtin_shufflevector(a, b, first(I)...) +
+           __builtin_shufflevector(a, b, (first(I) + STRIDE)...);
+}
+template <class T, int STRIDE, size_t... I>
+SKNODE_INLINE Reg<T> add_rotated(Reg<T> a, std::index_sequence<I...>) {
+    return a + __builtin_shufflevector(a, a, (int(I + STRIDE) % int(sizeof...(I)))...);
+}
+
+// total[i] += the sum over the lanes of a[i], for four of them.
+template <class T> SKNODE_INLINE void add_four_sums(const Reg<T>* a, T* total) {
+    constexpr int width = REGISTER_BYTES / sizeof(T);
+    constexpr std::make_index_sequence<width> lanes;
+    const Reg<T> low = add_halves<T, 1>(a[0], a[1], lanes), high = add_halves<T, 1>(a[2], a[3], lanes);
+    if constexpr (width == 2) {
+        for (int i = 0; i < 2; ++i) total[i] += low[i], total[i + 2] += high[i];
+    } else {
+        Reg<T> sums = add_halves<T, 2>(low, high, lanes);
+        if constexpr (width >= 16) sums = add_rotated<T, 8>(sums, lanes);
+        if constexpr (width >= 8) sums = add_rotated<T, 4>(sums, lanes);
+        for (int i = 0; i < 4; ++i) total[i] += sums[i];
+    }
 }
 
 }  // namespace sknode::SKNODE_ISA

@@ -221,15 +221,6 @@ template <class T> class Network {
         }
     }
 
-    static SKNODE_INLINE T sum_of(Reg<T> a) {
-        constexpr int width = REGISTER_BYTES / sizeof(T);
-        T pairs[width];
-        std::memcpy(pairs, &a, sizeof pairs);
-        for (int half = width / 2; half > 0; half /= 2)
-            for (int i = 0; i < half; ++i) pairs[i] += pairs[i + half];
-        return pairs[0];
-    }
-
     template <int OUTS, int INS>
     static SKNODE_INLINE void add_tile(
         const Lanes<T>* in, int in_stride, const Lanes<T>* v, int v_stride, int n_stages,
@@ -239,24 +230,28 @@ template <class T> class Network {
             for (int p = 0; p < Lanes<T>::parts; ++p)
                 for (int o = 0; o < OUTS; ++o)
                     for (int k = 0; k < INS; ++k) sum[o][k] += v[o].part[p] * in[k].part[p];
-        for (int o = 0; o < OUTS; ++o)
-            for (int k = 0; k < INS; ++k) weight[size_t(o) * n_in + k] += sum_of(sum[o][k]);
+        for (int o = 0; o < OUTS; ++o) {
+            if constexpr (INS == 4)
+                add_four_sums<T>(sum[o], weight + size_t(o) * n_in);
+            else
+                weight[size_t(o) * n_in] += sum_of<T>(sum[o][0]);
+        }
     }
 
     template <int OUTS>
     static void add_band(
-        const Lanes<T>* in, int in_stride, const Lanes<T>* v, int v_stride, int n_stages,
-        int n_in, T* weight, T* bias) {
-        int k = 0;
-        for (; k + 4 <= n_in; k += 4)
+        const Lanes<T>* in, int in_stride, int first, int end, const Lanes<T>* v, int v_stride,
+        int n_stages, int n_in, T* weight, T* bias) {
+        int k = first;
+        for (; k + 4 <= end; k += 4)
             add_tile<OUTS, 4>(in + k, in_stride, v, v_stride, n_stages, n_in, weight + k);
-        for (; k < n_in; ++k)
+        for (; k < end; ++k)
             add_tile<OUTS, 1>(in + k, in_stride, v, v_stride, n_stages, n_in, weight + k);
-        for (int o = 0; o < OUTS; ++o) {
+        for (int o = 0; o < OUTS && first == 0; ++o) {
             Reg<T> sum = {};
             for (int s = 0; s < n_stages; ++s)
                 for (int p = 0; p < Lanes<T>::parts; ++p) sum += v[s * v_stride + o].part[p];
-            bias[o] += sum_of(sum);
+            bias[o] += sum_of<T>(sum);
         }
     }
 
@@ -264,15 +259,20 @@ template <class T> class Network {
         const Lanes<T>* in, int in_stride, int n_in, const Lanes<T>* v, int v_stride, int n_out,
         int n_stages, T* gradient) {
         T* bias = gradient + size_t(n_in) * n_out;
-        int o = 0;
-        for (; o + 3 <= n_out; o += 3)
-            add_band<3>(
-                in, in_stride, v + o, v_stride, n_stages, n_in, gradient + size_t(o) * n_in,
-                bias + o);
-        for (; o < n_out; ++o)
-            add_band<1>(
-                in, in_stride, v + o, v_stride, n_stages, n_in, gradient + size_t(o) * n_in,
-                bias + o);
+        // So many inputs at a time stay in the nearest cache, stages and all.
+        constexpr int CHUNK = 32;
+        for (int first = 0; first < n_in; first += CHUNK) {
+            const int end = std::min(n_in, first + CHUNK);
+            int o = 0;
+            for (; o + 3 <= n_out; o += 3)
+                add_band<3>(
+                    in, in_stride, first, end, v + o, v_stride, n_stages, n_in,
+                    gradient + size_t(o) * n_in, bias + o);
+            for (; o < n_out; ++o)
+                add_band<1>(
+                    in, in_stride, first, end, v + o, v_stride, n_stages, n_in,
+                    gradient + size_t(o) * n_in, bias + o);
+        }
     }
 };
 
