@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ..ode import Stats
+from ..ode.adjoint import Settings
+from ..ode.integrate import Method
 from ..ode.solution import check_settings, solve
 from ..ode.workspace import Pool
 
@@ -74,12 +76,13 @@ class ODEBlock(nn.Module):
         """Return z(t1), of the shape of z0, ``(rows, *state)``."""
         settings = self.settings
         if self.training and self._first_step is not None:
-            method = settings.method._replace(first_step=self._first_step)
-            settings = settings._replace(method=method)
+            # As _replace() would, which takes as long as solving a dozen rows.
+            method = Method(*settings.method[:-1], self._first_step)
+            settings = Settings(method, *settings[1:])
         z, self.stats = solve(self.field, z0, [0.0, self.t1], settings, self._pool)
         if self.training:
             self._first_step = self.stats.first_step
-        return z.squeeze(0)
+        return z
 
     def forget(self) -> None:
         """Drop what training keeps from one batch to the next: a step size, and buffers."""
@@ -89,4 +92,4 @@ class ODEBlock(nn.Module):
     def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
         """Return the states ``(len(t), rows, *state)`` at times t, with z0 at the first."""
         z, _ = solve(self.field, z0, t.tolist(), self.settings)
-        return torch.cat((z0.unsqueeze(0), z))
+        return torch.cat((z0, z)).view(-1, *z0.shape)

@@ -76,7 +76,7 @@ def solve(
     settings: Settings,
     pool: Pool | None,
 ) -> tuple[Tensor, Stats]:
-    """Solve for the states at all times but the first, (n_times - 1, rows, *state).
+    """Solve for the states at all times but the first, one below the other, (rows, *state) each.
 
     They are differentiable in `z0` and the parameters, those of `parameters_of` the field.
     """
@@ -84,7 +84,7 @@ def solve(
     if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
         with torch.no_grad():
             _, trajectory = problem.integrate(z0)
-        return trajectory.z.view(-1, *z0.shape), trajectory.stats
+        return trajectory.z.view(-1, *z0.shape[1:]), trajectory.stats
     if settings.adjoint is None:
         return _solve_with_autograd(problem, z0)
     stats: list[Stats] = []
@@ -102,7 +102,8 @@ class _DiscreteAdjoint(Function):
         # were changed in between.
         ctx.save_for_backward(*parameters)
         stats.append(ctx.trajectory.stats)
-        return ctx.trajectory.z.view(-1, *z0.shape)
+        ctx.shape = z0.shape
+        return ctx.trajectory.z.view(-1, *z0.shape[1:])
 
     @staticmethod
     @once_differentiable
@@ -110,8 +111,9 @@ class _DiscreteAdjoint(Function):
         _ = ctx.saved_tensors
         workspace = ctx.lease.workspace
         wanted = ctx.needs_input_grad[2]
-        start = _reverse_sweep(workspace, ctx.trajectory, g.flatten(2), start_wanted=wanted)
-        z0 = _states(start, g.shape[1:]) if wanted else None
+        g = g.reshape(ctx.trajectory.z.shape)
+        start = _reverse_sweep(workspace, ctx.trajectory, g, start_wanted=wanted)
+        z0 = _states(start, ctx.shape) if wanted else None
         return None, None, z0, *workspace.system.gradients()
 
 
@@ -168,8 +170,8 @@ class _ContinuousAdjoint(Function):
         ctx: Any, problem: Problem, stats: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> Tensor:
         _, trajectory = problem.integrate(z0)
-        z = trajectory.z.view(-1, *z0.shape)
-        ctx.problem, ctx.stats = problem, trajectory.stats
+        z = trajectory.z.view(-1, *z0.shape[1:])
+        ctx.problem, ctx.stats, ctx.shape = problem, trajectory.stats, z0.shape
         ctx.save_for_backward(z, *parameters)
         stats.append(trajectory.stats)
         return z
@@ -177,7 +179,8 @@ class _ContinuousAdjoint(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple:
-        z = ctx.saved_tensors[0]
+        z = ctx.saved_tensors[0].view(-1, *ctx.shape)
+        g = g.reshape(z.shape)
         times = ctx.problem.times
         field = bind(ctx.problem.field, z[0])
         field.load()
@@ -190,7 +193,7 @@ class _ContinuousAdjoint(Function):
         for i in reversed(range(len(z))):
             a = a + g[i].flatten(1)
             a = _pull_back(workspace, z[i], a, times[i + 1], times[i], ctx.problem, ctx.stats)
-        return None, None, a.view(g.shape[1:]), *system.gradients()
+        return None, None, a.view(ctx.shape), *system.gradients()
 
 
 def _pull_back(
@@ -293,7 +296,7 @@ def _solve_with_autograd(problem: Problem, z0: Tensor) -> tuple[Tensor, Stats]:
         if dense is not None:
             stack = torch.stack([start, *stages])
             between = between + torch.einsum("skr,sr...->kr...", dense, stack)
-    return torch.cat((between, z.unsqueeze(0))), trajectory.stats
+    return torch.cat((between.flatten(0, 1), z)), trajectory.stats
 
 
 def _states(x: Tensor, shape: torch.Size) -> Tensor:

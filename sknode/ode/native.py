@@ -61,7 +61,7 @@ class Problem(NamedTuple):
         held = self.lease(parameters)
         z0 = z0.contiguous()
         n_rows = z0.shape[0]
-        z = z0.new_empty((len(times) - 1, *z0.shape))
+        z = z0.new_empty(((len(times) - 1) * n_rows, z0.shape[1]))
         counts = torch.empty((2, n_rows), dtype=torch.int64)
         nodes = times if method.adaptive else method.grid(times)
         result = held.workspace.solve(
@@ -197,7 +197,7 @@ class _ContinuousAdjoint(Function):
     def backward(ctx: Any, g: Tensor) -> tuple:
         z, *parameters = ctx.saved_tensors
         problem, times = ctx.problem, ctx.problem.times
-        ends = [(times[i + 1], times[i]) for i in reversed(range(len(z)))]
+        ends = [(times[i + 1], times[i]) for i in reversed(range(len(times) - 1))]
         methods = [problem.settings.method_of_stretch(*pair, times) for pair in ends]
         stretches = [method.grid([*pair]) for method, pair in zip(methods, ends, strict=True)]
         method = methods[0]
@@ -205,18 +205,18 @@ class _ContinuousAdjoint(Function):
         g = g.contiguous()
         held = problem.lease(parameters)
         result = held.workspace.pull_back_continuously(
-            z.data_ptr(), g.data_ptr(), z.shape[1], stretches, method.adaptive, _numbers(method),
-            method.max_steps, _address(start), [part.data_ptr() for part in gradient],
-            torch.get_num_threads(),
+            z.data_ptr(), g.data_ptr(), ctx.stats.n_rows, stretches, method.adaptive,
+            _numbers(method), method.max_steps, _address(start),
+            [part.data_ptr() for part in gradient], torch.get_num_threads(),
         )  # fmt: skip
-        _check(result, stretches[int(result[4])], z.shape[1])
+        _check(result, stretches[int(result[4])], ctx.stats.n_rows)
         ctx.stats.nfe_backward += result[2]
         return None, None, start, *gradient
 
 
 def _room(ctx: Any, g: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | None, list[Tensor]]:
     """Return tensors for the gradients of the initial state, if wanted, and of the parameters."""
-    start = g.new_empty(g.shape[1:]) if ctx.needs_input_grad[2] else None
+    start = g.new_empty((ctx.stats.n_rows, g.shape[1])) if ctx.needs_input_grad[2] else None
     return start, [torch.empty_like(p, memory_format=torch.contiguous_format) for p in parameters]
 
 

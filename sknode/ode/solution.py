@@ -133,7 +133,7 @@ def odeint(
         solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, first_step, engine
     )
     z, stats = solve(field, z0, t.tolist(), settings)
-    return Solution(torch.cat((z0.unsqueeze(0), z)), stats)
+    return Solution(torch.cat((z0, z)).view(-1, *z0.shape), stats)
 
 
 def solve(
@@ -143,7 +143,7 @@ def solve(
     settings: Settings,
     pool: Pool | None = None,
 ) -> tuple[Tensor, Stats]:
-    """Solve for the states at all times but the first, (n_times - 1, rows, *state)."""
+    """Solve for the states at all times but the first, one below the other, (rows, *state) each."""
     form = dense_form_of(field)
     parameters = parameters_of(field, form)
     _check_start(z0, parameters)
