@@ -1,6 +1,6 @@
 """Fields that know their own derivative."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from numbers import Integral
 from typing import Any, cast
@@ -84,13 +84,9 @@ class MLPField(nn.Module):
 
     def dense_form(self) -> DenseForm:
         """Return the layers."""
-        layers = cast(list[nn.Linear], list(self.layers))
-        return DenseForm(
-            [layer.weight for layer in layers],
-            [layer.bias for layer in layers],
-            self.activation,
-            self.time_dependent,
-        )
+        layers = cast(Iterable[nn.Linear], self.layers)
+        weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
+        return DenseForm(weights, biases, self.activation, self.time_dependent)
 
     def dynamics(self, z0: Tensor) -> Dynamics:
         """Bind the field to solves whose states have the shape of `z0`, (rows, n_dims)."""
