@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ..exceptions import TrainingError
+from ..ode import Stats
 
 __all__ = ["Net", "Rows", "Scaling", "TrainingSet", "make_net"]
 
@@ -105,6 +106,18 @@ class Net(NeuralNet):
         """Return batches that index the training set."""
         return Batches(dataset, self.batch_size, self.generator)
 
+    def train_step_single(
+        self, batch: tuple[Tensor, tuple[Tensor, Tensor | None]], **fit_params: Any
+    ) -> dict[str, Tensor]:
+        """Do as skorch does, less the conversions: a batch is tensors on the device already."""
+        if not self.module_.training:
+            self.module_.train()
+        X, target = batch
+        y_pred = self.module_(X)
+        loss = self.get_loss(y_pred, target, X=X, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": y_pred}
+
     def get_loss(
         self,
         y_pred: Tensor,
@@ -123,31 +136,35 @@ class SolverHistory(Callback):
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start counting."""
-        self._counts: list[Tensor] = []
-        self._nfe = np.zeros(2)
+        self._solves: list[Stats] = []
 
-    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Count the solve of a batch."""
+    def on_batch_end(
+        self, net: NeuralNet, training: bool = False, loss: Tensor | None = None, **kwargs: Any
+    ) -> None:
+        """Take note of the solve of a batch."""
         if not training:
             return
-        loss = net.history[-1, "batches", -1, "train_loss"]
-        if not math.isfinite(loss):
+        assert loss is not None
+        value = loss.item()
+        if not math.isfinite(value):
             raise TrainingError(
-                f"the loss became {loss} in epoch {len(net.history)}; lower `learning_rate`, or "
+                f"the loss became {value} in epoch {len(net.history)}; lower `learning_rate`, or "
                 "look for extreme values in the inputs"
             )
-        stats = net.module_.block.stats
-        self._nfe += stats.nfe_forward, stats.nfe_backward
-        self._counts.append(torch.stack((stats.accepted, stats.rejected)).double().mean(1))
+        self._solves.append(net.module_.block.stats)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Write the means over the epoch's batches."""
-        nfe = self._nfe / len(self._counts)
-        accepted, rejected = torch.stack(self._counts).mean(0).tolist()
-        net.history.record("nfe_forward", float(nfe[0]))
-        net.history.record("nfe_backward", float(nfe[1]))
-        net.history.record("accepted_steps", accepted)
-        net.history.record("rejected_steps", rejected)
+        """Write the means over the epoch's batches, and those of the steps over its rows."""
+        solves = self._solves
+        record = net.history.record
+        record("nfe_forward", sum(solve.nfe_forward for solve in solves) / len(solves))
+        record("nfe_backward", sum(solve.nfe_backward for solve in solves) / len(solves))
+        for name, counts in (
+            ("accepted_steps", [solve.accepted for solve in solves]),
+            ("rejected_steps", [solve.rejected for solve in solves]),
+        ):
+            record(name, torch.cat(counts).double().mean().item())
+        solves.clear()
 
 
 def make_net(
@@ -166,7 +183,10 @@ def make_net(
     verbose: int,
 ) -> Net:
     """Build and initialise the net; torch's generators are left as they were found."""
-    options = {"optimizer__fused": True} if fused else {}
+    options: dict[str, Any] = {"optimizer__fused": True} if fused else {}
+    if not verbose:
+        # It would lay out the table of every epoch only not to print it.
+        options["callbacks__print_log"] = None
     net = Net(
         module,
         criterion,
@@ -177,6 +197,7 @@ def make_net(
         max_epochs=max_epochs,
         batch_size=batch_size,
         train_split=None,
+        callbacks__valid_loss=None,
         callbacks=[("solver_history", SolverHistory()), *copy.deepcopy(list(callbacks or []))],
         device=device,
         verbose=int(verbose),
