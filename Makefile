@@ -1,15 +1,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo lint test docs bench clean
+.PHONY: env demo lint test wheel sanitize docs bench clean
+
+# The build's own tools are pinned as well; older and newer pips read it from different names.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
 env: .venv/.installed
 
 # torch goes first and alone: the rest then keeps the build of it, CPU or CUDA, that was found.
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml constraints.txt CMakeLists.txt $(wildcard sknode/ode/native/*)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt torch
-	$(BIN)/pip install -c constraints.txt -e '.[all]'
+	$(BIN)/pip install torch
+	$(BIN)/pip install -e '.[all]'
 	touch $@
 
 demo: env
@@ -28,11 +32,34 @@ test: export MKL_NUM_THREADS := 1
 test: lint
 	$(BIN)/pytest -n 2
 
+# The wheel with and without a compiler, each installed in an environment of its own, which sees
+# the packages of .venv but not its sknode.
+wheel: env
+	rm -rf build/wheel
+	$(BIN)/pip wheel -q --no-deps -w build/wheel/native .
+	CC=false CXX=false $(BIN)/pip wheel -q --no-deps -w build/wheel/eager .
+	ls build/wheel/eager/*-py3-none-any.whl
+	for engine in native eager; do \
+	  cd $(CURDIR)/build/wheel/$$engine && $(CURDIR)/$(BIN)/python -m venv venv && \
+	  venv/bin/pip install -q --no-deps *.whl && \
+	  echo $(CURDIR)/.venv/lib/python*/site-packages > $$(echo venv/lib/python*/site-packages)/more.pth && \
+	  venv/bin/python $(CURDIR)/tests/check_wheel.py $$engine || exit 1; \
+	done
+
+# Address and undefined-behaviour sanitizers over the engine's tests.
+sanitize: env
+	$(BIN)/pip install -q --no-deps -e . -C cmake.define.SKNODE_SANITIZE=ON
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 $(BIN)/pytest tests/ode/test_native.py -p no:xdist; \
+	  status=$$?; $(BIN)/pip install -q --no-deps -e . && exit $$status
+
 docs: env
 	$(BIN)/sphinx-build -W --keep-going docs docs/_build/html
 
 bench: env
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/estimators.py
 	$(BIN)/python benchmarks/iris.py
 
 clean:

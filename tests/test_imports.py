@@ -21,6 +21,7 @@ MAP = [
     {"ode.native", "ode.torchdiffeq"},
     {"ode.solution"},
     {"ode"},
+    {"_versions"},
     {"modules.activations"},
     {"modules.fields"},
     {"modules.block"},

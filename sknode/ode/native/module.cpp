@@ -140,6 +140,8 @@ std::vector<std::string> supported() {
 
 NB_MODULE(SKNODE_JOIN(_engine_, SKNODE_ISA), m) {
     using namespace sknode::SKNODE_ISA;
+    // A solver may well live until the interpreter ends; to say so would only alarm.
+    nb::set_leak_warnings(false);
     m.def("supported", &supported);
     bind_solver<float>(m, "SolverFloat32");
     bind_solver<double>(m, "SolverFloat64");
