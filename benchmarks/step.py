@@ -12,6 +12,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torchdiffeq
@@ -41,9 +42,13 @@ class TorchdiffeqBlock(nn.Module):
 
 
 BLOCKS = {
-    "sknode, discrete adjoint": lambda field: ODEBlock(field, tolerance=TOLERANCE),
-    "sknode, continuous adjoint": lambda field: ODEBlock(
-        field, tolerance=TOLERANCE, adjoint="continuous"
+    "sknode native, discrete": partial(ODEBlock, tolerance=TOLERANCE, engine="native"),
+    "sknode native, continuous": partial(
+        ODEBlock, tolerance=TOLERANCE, engine="native", adjoint="continuous"
+    ),
+    "sknode eager, discrete": partial(ODEBlock, tolerance=TOLERANCE, engine="eager"),
+    "sknode eager, continuous": partial(
+        ODEBlock, tolerance=TOLERANCE, engine="eager", adjoint="continuous"
     ),
     "torchdiffeq odeint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint),
     "torchdiffeq odeint_adjoint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint_adjoint),
@@ -92,9 +97,11 @@ def main() -> None:
     print("|---|" + "---|" * len(SIZES))
     for name in BLOCKS:
         print(f"| {name} | " + " | ".join(f"{column[name]:.2f}" for column in columns) + " |")
-    for name in list(BLOCKS)[2:]:
-        ratios = [column[name] / column["sknode, discrete adjoint"] for column in columns]
-        print(f"| **{name} / sknode discrete** | " + " | ".join(f"{r:.1f}×" for r in ratios) + " |")
+    for engine in ("native", "eager"):
+        for name in list(BLOCKS)[4:]:
+            ratios = [column[name] / column[f"sknode {engine}, discrete"] for column in columns]
+            cells = " | ".join(f"{ratio:.1f}×" for ratio in ratios)
+            print(f"| **{name} / {engine}** | {cells} |")
     print(
         f"\none thread, float32, dopri5, tolerance {TOLERANCE}; medians of {repetitions}; "
         f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, "

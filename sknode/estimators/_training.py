@@ -50,7 +50,7 @@ class Rows:
     def take(self, index: Tensor | slice) -> Tensor:
         """Return the rows at an index, (rows, n_features)."""
         if self._dense is not None:
-            return self._dense[index]
+            return _rows_at(self._dense, index)
         host_index = index if isinstance(index, slice) else index.cpu().numpy()
         return self._standardise(self._source[host_index].toarray())
 
@@ -72,8 +72,13 @@ class TrainingSet:
 
     def take(self, index: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
         """Return a batch as skorch wants it: the inputs, and all that the loss needs."""
-        weight = None if self.weight is None else self.weight[index]
-        return self.rows.take(index), (self.target[index], weight)
+        weight = None if self.weight is None else _rows_at(self.weight, index)
+        return self.rows.take(index), (_rows_at(self.target, index), weight)
+
+
+def _rows_at(table: Tensor, index: Tensor | slice) -> Tensor:
+    # On a batch of some dozen rows this takes a third of the time of table[index].
+    return table.index_select(0, index) if isinstance(index, Tensor) else table[index]
 
 
 class Batches:

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <functional>
+#include <system_error>
 #include <thread>
 
 #include "integrate.hpp"
@@ -475,7 +476,11 @@ template <class T> class Solver {
             }
         };
         std::vector<std::thread> threads;
-        for (int i = 1; i < n_threads; ++i) threads.emplace_back(work_off, i);
+        try {
+            for (int i = 1; i < n_threads; ++i) threads.emplace_back(work_off, i);
+        } catch (const std::system_error&) {
+            // No more threads to be had: those there are do all the work.
+        }
         work_off(0);
         for (auto& thread : threads) thread.join();
         for (const auto& error : errors)
