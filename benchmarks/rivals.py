@@ -146,6 +146,27 @@ class BareProducts(torch.autograd.Function):
         return tuple(gradient)
 
 
+class Idle(torch.autograd.Function):
+    """Hand the states on, and gradients of zero back: what a step costs without a solve."""
+
+    @staticmethod
+    def forward(ctx, x, *parameters):
+        """Return the states."""
+        ctx.save_for_backward(*parameters)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        """Return as many gradients as there are parameters."""
+        return (None, *(torch.zeros_like(parameter) for parameter in ctx.saved_tensors))
+
+
+def idle_solve(field):
+    """Solve nothing."""
+    parameters = [p for layer in field.layers for p in (layer.weight, layer.bias)]
+    return lambda x, t: (Idle.apply(x, *parameters),)
+
+
 def bare_solve(field):
     """Make the products of a solve without solving anything."""
     parameters = [p for layer in field.layers for p in (layer.weight, layer.bias)]
@@ -240,4 +261,5 @@ CONTENDERS: dict[str, tuple[str, Callable]] = {
     ),
     "diffrax, backsolve": ("diffrax", partial(with_diffrax, adjoint="BacksolveAdjoint")),
     "bare products, no solver": ("sknode", partial(with_torch, bare_solve)),
+    "nothing: the rest of the step": ("sknode", partial(with_torch, idle_solve)),
 }
