@@ -4,7 +4,7 @@ The model wired by hand is a skorch net around torchdiffeq's `odeint_adjoint`, w
 field, optimizer, epochs and batches as `NODEClassifier`; the MLP has the same hidden width,
 epochs and batches. All see standardised numeric features; contenders take turns.
 
-    python benchmarks/estimators.py [--data FOLDER] [--epochs 10] [--repetitions 5]
+    python benchmarks/estimators.py [--data FOLDER] [--epochs 10] [--repetitions 5] [--plot FILE]
 """
 
 import argparse
@@ -111,21 +111,40 @@ def seconds(X, y, classify: bool, epochs: int, repetitions: int) -> dict[str, tu
     }
 
 
+def plot(results: dict[str, dict[str, tuple[float, float]]], epochs: int, path: str) -> None:
+    """Draw the times of all data sets, one panel for `fit` and one for `predict`."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    for i, (ax, title) in enumerate(zip(axes, ("fit, an epoch", "predict"), strict=True)):
+        for j, name in enumerate(NAMES):
+            times = [1e3 * found[name][i] / (1 if i else epochs) for found in results.values()]
+            ax.bar(np.arange(len(results)) + 0.27 * (j - 1), times, width=0.25, label=name)
+        ax.set(title=title, yscale="log", ylabel="milliseconds")
+        ax.set_xticks(range(len(results)), list(results), rotation=30, ha="right")
+        ax.grid(axis="y", alpha=0.3)
+    axes[0].legend()
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="a folder of parquet tables with a column `target`")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--plot")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
+    results: dict[str, dict[str, tuple[float, float]]] = {}
     fits, predicts = ([f"{task}, {name}" for name in NAMES] for task in ("fit", "predict"))
     ratios = "by hand / sknode", "sknode / MLP"
     columns = ("data set", "rows × features", *fits, *ratios, *predicts)
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, X, y, classify in data_sets(options.data):
         found = seconds(X, y, classify, options.epochs, options.repetitions)
+        results[name] = found
         fits = [1e3 * fit / options.epochs for fit, _ in found.values()]
         predictions = [1e3 * predict for _, predict in found.values()]
         ours, wired, mlp = fits
@@ -142,6 +161,8 @@ def main() -> None:
         f"Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in names)
     )
+    if options.plot:
+        plot(results, options.epochs, options.plot)
 
 
 if __name__ == "__main__":
