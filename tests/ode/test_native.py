@@ -4,6 +4,7 @@ import copy
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -211,6 +212,31 @@ def test_a_failed_row_leaves_its_neighbours_unharmed():
     assert torch.isnan(z[3]).all()
     assert torch.equal(z[others], whole[others])
     torch.testing.assert_close(whole, expected, rtol=1e-2, atol=1e-2)
+
+
+MEMORY = """
+import resource, torch
+from sknode.modules import MLPField
+from sknode.ode import odeint
+field, z0, t = MLPField(4, (64, 64)), torch.ones(64, 4), torch.tensor([0.0, 1.0])
+def megabytes(adjoint, n_steps):
+    z = odeint(field, z0, t, solver="rk4", n_steps=n_steps, adjoint=adjoint, engine="native").z
+    z.sum().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+megabytes("continuous", 10), megabytes("discrete", 10)
+before = megabytes("continuous", 10)
+print(megabytes("continuous", 2000) - before, megabytes("discrete", 2000) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit elsewhere")
+def test_the_memory_of_the_continuous_adjoint_does_not_grow_with_the_steps():
+    command = [sys.executable, "-c", MEMORY]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    continuous, discrete = map(float, run.stdout.split())
+    # A step of a block of 16 rows has 4 stages of 133 lanes, and the backward pass as many again.
+    assert discrete > 4 * 2000 * 4 * 133 * 64 / 2**20
+    assert continuous < 20
 
 
 def test_tensors_need_not_be_contiguous():
