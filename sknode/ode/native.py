@@ -7,6 +7,7 @@ knows no method by itself: tableaus and the controller's constants are handed to
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -85,8 +86,8 @@ class Problem(NamedTuple):
     def lease(self, parameters: Sequence[Tensor]) -> Lease:
         """Return a solver that has loaded the parameters."""
         form, tableau = self.form, self.settings.method.tableau
-        sizes = (*(w.shape[1] for w in form.weights), form.biases[-1].shape[0])
-        key = (sizes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
+        shapes = tuple(parameter.shape for parameter in parameters)
+        key = (shapes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
         solver = None if self.pool is None else self.pool.take(key)
         if solver is None:
             solver = _new_solver(*key)
@@ -96,14 +97,30 @@ class Problem(NamedTuple):
 
 
 def _new_solver(
-    sizes: tuple[int, ...],
+    shapes: tuple[torch.Size, ...],
     activation: str,
     time_dependent: bool,
     dtype: torch.dtype,
     tableau: Tableau,
 ) -> Any:
     kind = {torch.float32: "SolverFloat32", torch.float64: "SolverFloat64"}[dtype]
-    return getattr(ENGINE, kind)(list(sizes), activation, time_dependent, *_flat(tableau))
+    sizes = _sizes(shapes, time_dependent)
+    return getattr(ENGINE, kind)(sizes, activation, time_dependent, *_flat(tableau))
+
+
+def _sizes(shapes: tuple[torch.Size, ...], time_dependent: bool) -> list[int]:
+    """Return the numbers of inputs of the layers and of the last one's outputs.
+
+    The engine trusts them with the memory, so they are checked.
+    """
+    sizes = [*(weight[-1] for weight in shapes[::2]), shapes[-1][0]]
+    fitting = [shape for n_in, n in pairwise(sizes) for shape in ((n, n_in), (n,))]
+    if list(shapes) != fitting or sizes[0] != sizes[-1] + time_dependent:
+        raise ValueError(
+            "dense_form() must give layers that fit together, from the state (and the time) to "
+            f"its derivative, got weights and biases of the shapes {[tuple(s) for s in shapes]}"
+        )
+    return sizes
 
 
 @lru_cache(maxsize=64)
