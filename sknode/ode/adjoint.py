@@ -28,7 +28,7 @@ from .step import differentiable_step
 from .tableau import Tableau
 from .workspace import Lease, Pool, Workspace, lease
 
-__all__ = ["ADJOINTS", "Settings", "solve"]
+__all__ = ["ADJOINTS", "Settings", "apply", "solve", "stages_of_a_sweep", "wants_gradient"]
 
 
 class Settings(NamedTuple):
@@ -81,15 +81,36 @@ def solve(
     They are differentiable in `z0` and the parameters, those of `parameters_of` the field.
     """
     problem = Problem(field, parameters, times, settings, pool)
-    if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
+    if not wants_gradient(z0, parameters):
         with torch.no_grad():
             _, trajectory = problem.integrate(z0)
         return trajectory.z.view(-1, *z0.shape[1:]), trajectory.stats
     if settings.adjoint is None:
         return _solve_with_autograd(problem, z0)
+    return apply(FUNCTIONS[settings.adjoint], problem, z0, parameters)
+
+
+def wants_gradient(z0: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+    """Return whether autograd follows a solve."""
+    return torch.is_grad_enabled() and any(p.requires_grad for p in (z0, *parameters))
+
+
+def apply(
+    function: type[Function], problem: NamedTuple, z0: Tensor, parameters: tuple[Tensor, ...]
+) -> tuple[Tensor, Stats]:
+    """Solve a problem in an autograd function, which leaves its stats in a list it is given."""
     stats: list[Stats] = []
-    z = FUNCTIONS[settings.adjoint].apply(problem, stats, z0, *parameters)
+    z = function.apply(problem, stats, z0, *parameters)
     return z, stats[0]
+
+
+def stages_of_a_sweep(tableau: Tableau, n_outputs: int) -> int:
+    """Return how many stages of a step the reverse sweep goes through.
+
+    The last stage of an FSAL method enters nothing but the next step, where it is the first, and
+    the interpolant.
+    """
+    return tableau.n_stages - (tableau.fsal and n_outputs == 1)
 
 
 class _DiscreteAdjoint(Function):
@@ -125,9 +146,7 @@ def _reverse_sweep(
     Unless the start's is wanted, the parameters' gradient alone is computed.
     """
     system, tableau = workspace.system, workspace.tableau
-    # The last stage of an FSAL method enters nothing but the next step, where it is the first,
-    # and the interpolant.
-    n = tableau.n_stages - (tableau.fsal and g.shape[0] == 1)
+    n = stages_of_a_sweep(tableau, g.shape[0])
     weights, total = _reverse_coefficients(tableau, n, g.dtype, g.device)
     system.begin_reverse(tableau.n_stages, weighted=False)
     cotangents = workspace.cotangents(n)

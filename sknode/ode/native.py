@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
 from . import control
-from .adjoint import Settings
+from .adjoint import Settings, apply, stages_of_a_sweep, wants_gradient
 from .field import DenseForm
 from .integrate import Method, Stats, overflow, step_too_small, too_many_steps
 from .tableau import Tableau
-from .workspace import Lease, Pool
+from .workspace import Lease, Pool, borrow
 
 __all__ = ["ENGINE", "serves", "solve"]
 
@@ -88,12 +88,10 @@ class Problem(NamedTuple):
         form, tableau = self.form, self.settings.method.tableau
         shapes = tuple(parameter.shape for parameter in parameters)
         key = (shapes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
-        solver = None if self.pool is None else self.pool.take(key)
-        if solver is None:
-            solver = _new_solver(*key)
+        held = borrow(self.pool, key, lambda: _new_solver(*key))
         contiguous = [parameter.contiguous() for parameter in parameters]
-        solver.load([parameter.data_ptr() for parameter in contiguous])
-        return Lease(solver, self.pool, key)
+        held.workspace.load([parameter.data_ptr() for parameter in contiguous])
+        return held
 
 
 def _new_solver(
@@ -160,13 +158,11 @@ def solve(
 ) -> tuple[Tensor, Stats]:
     """Solve for the states at all times but the first, as `sknode.ode.adjoint.solve` does."""
     problem = Problem(form, times, settings, pool)
-    if not torch.is_grad_enabled() or not any(p.requires_grad for p in (z0, *parameters)):
+    if not wants_gradient(z0, parameters):
         _, z, stats = problem.integrate(z0, parameters, record=False)
         return z, stats
     assert settings.adjoint is not None
-    notes: list[Stats] = []
-    z = FUNCTIONS[settings.adjoint].apply(problem, notes, z0, *parameters)
-    return z, notes[0]
+    return apply(FUNCTIONS[settings.adjoint], problem, z0, parameters)
 
 
 class _DiscreteAdjoint(Function):
@@ -175,7 +171,8 @@ class _DiscreteAdjoint(Function):
         ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> Tensor:
         ctx.lease, z, ctx.stats = problem.integrate(z0, parameters, record=True)
-        ctx.nfe_backward = _stages_of_a_sweep(problem) * ctx.stats.n_steps
+        n_stages = stages_of_a_sweep(problem.settings.method.tableau, len(problem.times) - 1)
+        ctx.nfe_backward = n_stages * ctx.stats.n_steps
         ctx.save_for_backward(*parameters)
         notes.append(ctx.stats)
         return z
@@ -191,11 +188,6 @@ class _DiscreteAdjoint(Function):
         )  # fmt: skip
         ctx.stats.nfe_backward += ctx.nfe_backward
         return None, None, start, *gradient
-
-
-def _stages_of_a_sweep(problem: Problem) -> int:
-    tableau = problem.settings.method.tableau
-    return tableau.n_stages - (tableau.fsal and len(problem.times) == 2)
 
 
 class _ContinuousAdjoint(Function):

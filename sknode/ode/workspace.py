@@ -3,6 +3,7 @@
 At small batches, making buffers and the views into them costs as much as the arithmetic.
 """
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
@@ -10,8 +11,7 @@ from torch import Tensor, nn
 from .field import Dynamics, Stack, Tape, bind
 from .tableau import Tableau
 
-__all__ = ["Lease", "Pool", "Workspace"]
-
+__all__ = ["Lease", "Pool", "Workspace", "borrow", "lease"]
 
 W = TypeVar("W")
 
@@ -87,6 +87,12 @@ class Pool:
         return self._idle.pop(key, None)
 
 
+def borrow(pool: Pool | None, key: tuple, make: Callable[[], W]) -> Lease[W]:
+    """Take from the pool what was made for the same key, or make it."""
+    workspace = None if pool is None else pool.take(key)
+    return Lease(make() if workspace is None else workspace, pool, key)
+
+
 def lease(
     field: nn.Module,
     parameters: tuple[Tensor, ...],
@@ -97,8 +103,6 @@ def lease(
     """Return a workspace for a solve from `z0`, with the field's present parameters."""
     identity = tuple((id(parameter), parameter.requires_grad) for parameter in parameters)
     key = (tableau, z0.shape, z0.dtype, z0.device, id(field), identity)
-    workspace = None if pool is None else pool.take(key)
-    if workspace is None:
-        workspace = Workspace(bind(field, z0), tableau)
-    workspace.system.load()
-    return Lease(workspace, pool, key)
+    held = borrow(pool, key, lambda: Workspace(bind(field, z0), tableau))
+    held.workspace.system.load()
+    return held
