@@ -70,7 +70,7 @@ class Problem(NamedTuple):
             method.max_steps, record, z.data_ptr(), counts.data_ptr(), torch.get_num_threads(),
         )  # fmt: skip
         _check(result, nodes, n_rows)
-        _, n_steps, n_evaluations, _, first_step, _ = result
+        _, n_steps, n_evaluations, _, first_step, *_ = result
         tableau = method.tableau
         stats = Stats(
             n_rows,
@@ -139,7 +139,7 @@ def _numbers(method: Method) -> list[float]:
 
 def _check(result: tuple, nodes: list[float], n_rows: int) -> None:
     """Raise what the eager engine would."""
-    ending, n_steps, _, n_failed, _, left = result
+    ending, n_steps, _, n_failed, _, left, _ = result
     if ending == "overflow":
         raise overflow(nodes, n_steps, n_failed, n_rows)
     if ending == "too many steps":
@@ -218,8 +218,9 @@ class _ContinuousAdjoint(Function):
             _numbers(method), method.max_steps, _address(start),
             [part.data_ptr() for part in gradient], torch.get_num_threads(),
         )  # fmt: skip
-        _check(result, stretches[int(result[4])], ctx.stats.n_rows)
-        ctx.stats.nfe_backward += result[2]
+        *_, n_evaluations, _, _, _, stretch = result
+        _check(result, stretches[stretch], ctx.stats.n_rows)
+        ctx.stats.nfe_backward += n_evaluations
         return None, None, start, *gradient
 
 

@@ -45,7 +45,7 @@ nb::tuple as_tuple(const Result& result) {
     if (result.ending == Ending::interrupted) throw nb::python_error();
     return nb::make_tuple(
         names[int(result.ending)], result.n_steps, result.n_evaluations, result.n_failed,
-        result.first_step, result.left);
+        result.first_step, result.left, result.stretch);
 }
 
 template <class T> Control<T> make_control(const std::vector<double>& numbers, int max_steps) {

@@ -52,7 +52,7 @@ SKNODE_INLINE void multiply_panel(
     for (int o = 0; o < HEIGHT; ++o) out[o] = sum[o];
 }
 
-// The rows of a panel that is not full, one, two or four at a time.
+// The rows of a panel that is not full.
 template <class T, int HEIGHT>
 SKNODE_INLINE void multiply_rest(
     const T* w, const T* bias, int height, int n_columns, const Lanes<T>* in, Lanes<T>* out) {

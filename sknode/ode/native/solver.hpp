@@ -23,6 +23,7 @@ struct Result {
     Ending ending = Ending::arrived;
     int n_steps = 0, n_evaluations = 0, n_failed = 0;
     double first_step = 0, left = 0;
+    int stretch = 0;  // of the continuous adjoint, where it failed
 };
 
 template <class T> class Solver {
@@ -93,7 +94,7 @@ template <class T> class Solver {
             const int n = total.n_evaluations;
             total = stretch;
             total.n_evaluations = n;
-            total.first_step = i;
+            total.stretch = i;
             break;
         }
         return total;

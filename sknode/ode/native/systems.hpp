@@ -1,6 +1,7 @@
 // What a walk moves a block of rows through: the field itself, or the field with its adjoint.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "integrate.hpp"
@@ -19,11 +20,6 @@ template <class T> struct Record {
         return tapes[i].data();
     }
 };
-
-template <class T>
-void copy_lanes(const Lanes<T>* from, int n, Lanes<T>* to) {
-    std::copy(from, from + n, to);
-}
 
 // Gives the lanes that were not accepted, in all stages, what they had in the first.
 template <class T>
@@ -57,7 +53,7 @@ template <class T> class Forward {
     void advance(bool fsal) {
         const Lanes<T>* last = units(n_stages_ - 1);
         if (keep_) tape_ = record_.tape(++n_, size());
-        if (fsal) copy_lanes(last, network_.n_units, tape_);
+        if (fsal) std::copy_n(last, network_.n_units, tape_);
     }
 
   private:
@@ -112,8 +108,8 @@ template <class T> class Adjoint {
     void advance(bool fsal) {
         if (!fsal) return;
         const int n = network_.n_units, m = network_.n_cotangents;
-        copy_lanes(units + size_t(n_stages_ - 1) * n, n, units);
-        copy_lanes(cotangents + size_t(n_stages_ - 1) * m, m, cotangents);
+        std::copy_n(units + size_t(n_stages_ - 1) * n, n, units);
+        std::copy_n(cotangents + size_t(n_stages_ - 1) * m, m, cotangents);
     }
 
   private:
