@@ -161,16 +161,10 @@ class Idle(torch.autograd.Function):
         return (None, *(torch.zeros_like(parameter) for parameter in ctx.saved_tensors))
 
 
-def idle_solve(field):
-    """Solve nothing."""
-    parameters = [p for layer in field.layers for p in (layer.weight, layer.bias)]
-    return lambda x, t: (Idle.apply(x, *parameters),)
-
-
-def bare_solve(field):
-    """Make the products of a solve without solving anything."""
-    parameters = [p for layer in field.layers for p in (layer.weight, layer.bias)]
-    return lambda x, t: (BareProducts.apply(x, *parameters),)
+def no_solve(field, *, function):
+    """Put an autograd function in the place of the solve."""
+    parameters = field.dense_form().parameters
+    return lambda x, t: (function.apply(x, *parameters),)
 
 
 def with_diffrax(size: Size, dtype: str, adjoint: str) -> dict[str, Callable[[], object]]:
@@ -260,6 +254,12 @@ CONTENDERS: dict[str, tuple[str, Callable]] = {
         partial(with_diffrax, adjoint="RecursiveCheckpointAdjoint"),
     ),
     "diffrax, backsolve": ("diffrax", partial(with_diffrax, adjoint="BacksolveAdjoint")),
-    "bare products, no solver": ("sknode", partial(with_torch, bare_solve)),
-    "nothing: the rest of the step": ("sknode", partial(with_torch, idle_solve)),
+    "bare products, no solver": (
+        "sknode",
+        partial(with_torch, partial(no_solve, function=BareProducts)),
+    ),
+    "nothing: the rest of the step": (
+        "sknode",
+        partial(with_torch, partial(no_solve, function=Idle)),
+    ),
 }

@@ -16,59 +16,19 @@ from functools import partial
 
 import torch
 import torchdiffeq
-from torch import nn
+from rivals import TOLERANCE, Size, sknode_solve, torchdiffeq_solve, with_torch
 
 import sknode
-from sknode.modules import MLPField, ODEBlock
 
 SIZES = [(16, 9, 32), (128, 9, 32), (256, 80, 128)]
-TOLERANCE = 1e-3
-N_CLASSES = 3
-
-
-class TorchdiffeqBlock(nn.Module):
-    """The same solve by torchdiffeq."""
-
-    def __init__(self, field: MLPField, solve: Callable) -> None:
-        super().__init__()
-        self.field = field
-        self.solve = solve
-        self.t = torch.tensor([0.0, 1.0])
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.solve(self.field, z, self.t, rtol=TOLERANCE, atol=TOLERANCE, method="dopri5")[
-            -1
-        ]
-
-
-BLOCKS = {
-    "sknode native, discrete": partial(ODEBlock, tolerance=TOLERANCE, engine="native"),
-    "sknode native, continuous": partial(
-        ODEBlock, tolerance=TOLERANCE, engine="native", adjoint="continuous"
-    ),
-    "sknode eager, discrete": partial(ODEBlock, tolerance=TOLERANCE, engine="eager"),
-    "sknode eager, continuous": partial(
-        ODEBlock, tolerance=TOLERANCE, engine="eager", adjoint="continuous"
-    ),
-    "torchdiffeq odeint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint),
-    "torchdiffeq odeint_adjoint": lambda field: TorchdiffeqBlock(field, torchdiffeq.odeint_adjoint),
+SOLVES = {
+    "sknode native, discrete": partial(sknode_solve, engine="native"),
+    "sknode native, continuous": partial(sknode_solve, engine="native", adjoint="continuous"),
+    "sknode eager, discrete": partial(sknode_solve, engine="eager"),
+    "sknode eager, continuous": partial(sknode_solve, engine="eager", adjoint="continuous"),
+    "torchdiffeq odeint": partial(torchdiffeq_solve, name="odeint"),
+    "torchdiffeq odeint_adjoint": partial(torchdiffeq_solve, name="odeint_adjoint"),
 }
-
-
-def training_step(make_block: Callable, rows: int, dims: int, width: int) -> Callable[[], None]:
-    """Return one training step of a fresh model."""
-    torch.manual_seed(0)
-    x, y = torch.randn(rows, dims), torch.randint(N_CLASSES, (rows,))
-    field = MLPField(dims, hidden_layer_sizes=(width, width))
-    model = nn.Sequential(make_block(field), nn.Linear(dims, N_CLASSES))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        optimizer.step()
-
-    return step
 
 
 def measure(steps: dict[str, Callable[[], None]], repetitions: int) -> dict[str, float]:
@@ -91,14 +51,17 @@ def main() -> None:
     torch.set_num_threads(1)
     columns = []
     for size in SIZES:
-        steps = {name: training_step(make, *size) for name, make in BLOCKS.items()}
+        steps = {
+            name: with_torch(solve, Size(*size), "float32")["training step"]
+            for name, solve in SOLVES.items()
+        }
         columns.append(measure(steps, repetitions))
     print("| training step, ms | " + " | ".join(f"{r}×{d}, width {w}" for r, d, w in SIZES) + " |")
     print("|---|" + "---|" * len(SIZES))
-    for name in BLOCKS:
+    for name in SOLVES:
         print(f"| {name} | " + " | ".join(f"{column[name]:.2f}" for column in columns) + " |")
     for engine in ("native", "eager"):
-        for name in list(BLOCKS)[4:]:
+        for name in list(SOLVES)[4:]:
             ratios = [column[name] / column[f"sknode {engine}, discrete"] for column in columns]
             cells = " | ".join(f"{ratio:.1f}×" for ratio in ratios)
             print(f"| **{name} / {engine}** | {cells} |")

@@ -12,11 +12,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from step import BLOCKS, training_step
+from rivals import Size, sknode_solve, with_torch
 
 import sknode
+from sknode.modules import MLPField, ODEBlock
 
 SIZES = [(128, 9, 32), (256, 80, 128), (1024, 32, 128), (4096, 32, 128)]
 TURNS = 6
@@ -25,12 +27,13 @@ CALLS_A_TURN = 10
 
 def solves(rows: int, dims: int, width: int) -> dict[str, Callable[[], object]]:
     """Return what is measured."""
-    block = BLOCKS["sknode native, discrete"](sknode.modules.MLPField(dims, (width, width)))
+    block = ODEBlock(MLPField(dims, (width, width)), engine="native")
+    tasks = with_torch(partial(sknode_solve, engine="native"), Size(rows, dims, width), "float32")
     z0, g = torch.randn(2, rows, dims)
     return {
         "forward": torch.no_grad()(lambda: block(z0)),
         "forward and backward": lambda: block(z0).backward(g),
-        "training step": training_step(BLOCKS["sknode native, discrete"], rows, dims, width),
+        "training step": tasks["training step"],
     }
 
 
