@@ -2,7 +2,17 @@
 
 from ._versions import show_versions
 from .estimators import NODEClassifier, NODERegressor
-from .exceptions import SolverError, TrainingError
+from .exceptions import SolverError, TrainingError, TrainingWarning
+from .persistence import load, save
 
-__all__ = ["NODEClassifier", "NODERegressor", "SolverError", "TrainingError", "show_versions"]
+__all__ = [
+    "NODEClassifier",
+    "NODERegressor",
+    "SolverError",
+    "TrainingError",
+    "TrainingWarning",
+    "load",
+    "save",
+    "show_versions",
+]
 __version__ = "0.1.0"

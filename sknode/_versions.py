@@ -5,9 +5,18 @@ from importlib.metadata import PackageNotFoundError, version
 
 from .ode import native
 
-__all__ = ["show_versions"]
+__all__ = ["show_versions", "versions"]
 
-PACKAGES = ("sknode", "torch", "skorch", "scikit-learn", "torchdiffeq", "numpy", "scipy")
+PACKAGES = (
+    "sknode",
+    "torch",
+    "skorch",
+    "scikit-learn",
+    "torchdiffeq",
+    "numpy",
+    "scipy",
+    "safetensors",
+)
 
 
 def show_versions() -> None:
@@ -21,9 +30,14 @@ def show_versions() -> None:
     engine: ...
     """
     print(f"system: {platform.platform()}, Python {platform.python_version()}")
-    for package in PACKAGES:
-        print(f"{package}: {_version(package)}")
+    for package, number in versions().items():
+        print(f"{package}: {number}")
     print(f"engine: {_engine()}")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what sknode builds on."""
+    return {package: _version(package) for package in PACKAGES}
 
 
 def _version(package: str) -> str:

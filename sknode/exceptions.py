@@ -1,6 +1,6 @@
-"""What sknode raises when a computation, rather than its input, goes wrong."""
+"""What sknode raises, and warns of, when a computation, rather than its input, goes wrong."""
 
-__all__ = ["SolverError", "TrainingError"]
+__all__ = ["SolverError", "TrainingError", "TrainingWarning"]
 
 
 class SolverError(RuntimeError):
@@ -18,13 +18,24 @@ class SolverError(RuntimeError):
 
 
 class TrainingError(RuntimeError):
-    """Training produced a loss that is not a finite number.
+    """Training failed: a loss was not finite, or a solve did not arrive, twice in a row.
 
-    The message names the epoch and the parameters to turn.
+    The message names the epoch, the batch, the losses so far and the parameters to turn.
 
     Examples
     --------
     >>> from sknode.exceptions import TrainingError
     >>> issubclass(TrainingError, RuntimeError)
+    True
+    """
+
+
+class TrainingWarning(UserWarning):
+    """Training went on in another way than asked: more slowly after a failure, or not to its end.
+
+    Examples
+    --------
+    >>> from sknode.exceptions import TrainingWarning
+    >>> issubclass(TrainingWarning, UserWarning)
     True
     """

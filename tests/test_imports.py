@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sknode"
 # The files of one row do not import each other.
 MAP = [
-    {"exceptions"},
+    {"exceptions", "_files"},
     {"ode.tableau"},
     {"ode.field"},
     {"ode.workspace"},
@@ -22,17 +22,19 @@ MAP = [
     {"ode.solution"},
     {"ode"},
     {"_versions"},
-    {"modules.activations"},
+    {"modules.activations", "modules.losses"},
     {"modules.fields"},
     {"modules.block"},
     {"modules.network"},
     {"modules"},
+    {"estimators._schedule", "estimators._data"},
     {"estimators._params"},
-    {"estimators._training"},
+    {"estimators._training", "estimators._callbacks"},
+    {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},
     {"estimators._base"},
     {"estimators.classifier", "estimators.regressor"},
     {"estimators"},
-    {"inspection", "persistence", "datasets"},
+    {"inspection", "persistence", "export", "datasets"},
 ]
 HEIGHT = {name: height for height, row in enumerate(MAP) for name in row}
 FILES = {

@@ -1,63 +1,54 @@
 """What the estimators share: one signature, one way to fit, one way to run the network."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
-from typing import Any, NamedTuple, Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
     check_is_fitted,
+    column_or_1d,
     validate_data,
 )
+from skorch.callbacks import GradientNormClipping
 from torch import Tensor, nn
 
-from ..modules import NODENetwork
+from ..exceptions import SolverError
 from ..ode.tableau import TABLEAUS
+from ._callbacks import EarlyStopping, Recorder, Validator
+from ._checkpoint import Checkpointer
+from ._data import Rows, Scaling, Table, TrainingSet, scaling_of
 from ._params import OPTIMIZERS, check_params
-from ._training import Net, Rows, Scaling, TrainingSet, make_net
+from ._progress import shown
+from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
+from ._training import Net, Recipe, make_net
 
-__all__ = ["BaseNODE", "Target"]
+__all__ = ["BaseNODE", "resolve_device"]
 
 AUTO_BATCH_SIZE = 128
+AUTO_EARLY_STOPPING = 10_000
 FIXED_GRID_STEPS = 10
 # Bounds the memory of a prediction. Rows do not depend on each other, so neither does the result
 # on this number.
 PREDICTION_BATCH_SIZE = 4096
+N_NAMED_ROWS = 10
 
 
-class Target(NamedTuple):
-    """What the network is to learn.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_rows, ...)
-        In the form that the criterion takes.
-    n_outputs : int
-        Of the network.
-    criterion : callable
-        Makes the loss, with one value per row.
-    weight : ndarray of shape (n_rows,) or None
-        Weights that come from the target itself.
-    """
-
-    values: np.ndarray
-    n_outputs: int
-    criterion: Callable[[], nn.Module]
-    weight: np.ndarray | None = None
-
-
-class BaseNODE(BaseEstimator, metaclass=ABCMeta):
+class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators."""
 
     net_: Net
     history_: list[dict[str, float]]
+    scaling_: Scaling
 
     def __init__(
         self,
@@ -75,12 +66,20 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         adjoint="discrete",
         optimizer="adamw",
         learning_rate=1e-2,
+        schedule="constant",
         weight_decay=1e-2,
+        gradient_clip=None,
         max_epochs=50,
         batch_size="auto",
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
         device="cpu",
         dtype="auto",
         callbacks=None,
+        checkpoint=None,
+        checkpoint_interval=10,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -98,32 +97,88 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         self.adjoint = adjoint
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.device = device
         self.dtype = dtype
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
-    @abstractmethod
-    def _encode_target(self, y: np.ndarray, sample_weight: np.ndarray | None) -> Target:
-        """Check y, learn from it what predictions need, and encode it for the network."""
+    # What an estimator has to say of its targets.
 
-    def fit(self, X, y, sample_weight=None) -> Self:
+    @abstractmethod
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        """Return y as it is used from here on, or complain."""
+
+    @abstractmethod
+    def _learn_target(self, table: Table, classes: np.ndarray | None) -> None:
+        """Learn from the targets what predictions need; classes may be known beforehand."""
+
+    @abstractmethod
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        """Return the targets in the form that the criterion takes."""
+
+    @abstractmethod
+    def _decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the predictions that the network's outputs stand for."""
+
+    @abstractmethod
+    def _task(self) -> tuple[int, Callable[[], nn.Module]]:
+        """Return the number of outputs, and what makes the criterion."""
+
+    @abstractmethod
+    def _score(
+        self, outputs: np.ndarray, *, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> float:
+        """Return what `score` would, given the network's outputs."""
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights of the rows."""
+        return sample_weight
+
+    def _check_same_target(self, y: np.ndarray) -> None:
+        """Complain if the targets are of another kind than those of the fit before."""
+        self._encode(y)
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the numbers of the rows' strata, of which a split takes its share each."""
+        return None
+
+    # What users call.
+
+    def fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ) -> Self:
         """Fit the network.
+
+        Ctrl-C ends the training after the batch, with a warning, and leaves the estimator fitted
+        with what it has learned until then.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows. Sparse ones are made dense a batch at a time.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows, not negative; a row of weight 2 counts as two rows, and one of
             weight 0 as none.
+        X_val, y_val : array-like or None, default=None
+            Rows to validate by, in place of a part of X. With `early_stopping=False` they are
+            only reported on in `history_`.
+        sample_weight_val : array-like or None, default=None
+            Their weights.
 
         Returns
         -------
@@ -132,16 +187,17 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             If a hyperparameter or the data are not as described; nothing has been done then.
-        SolverError
-            If a solve fails. The estimator is as it was before, here and in the next case.
         TrainingError
-            If the loss becomes infinite or NaN.
+            If a solve fails or the loss becomes infinite or NaN, and does so again from the last
+            good weights with half the learning rate. The estimator is as it was before.
+        OSError
+            If a checkpoint cannot be written or read.
         """
         with _unchanged_on_failure(self):
             check_params(self)
-            self._fit(X, y, sample_weight)
+            self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
     def trajectory(self, X, times) -> np.ndarray:
@@ -170,102 +226,188 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         return np.concatenate(list(self._run(run, X)), axis=1)
 
     def __sklearn_tags__(self):
-        """Return the tags: sparse input is welcome."""
+        """Return the tags: sparse input and several targets are welcome."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def _fit(self, X, y, sample_weight) -> None:
-        device = _device(self.device)
+    # Fitting.
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val) -> None:
         previous = self.net_ if self.warm_start and hasattr(self, "net_") else None
+        device = resolve_device(self.device)
+        checkpointer = self._checkpointer()
+        seed = None if checkpointer is None else checkpointer.seed
+        if seed is None:
+            seed = _seed(self.random_state)
+        table = self._read(X, y, sample_weight, learn=previous is None)
+        if previous is not None:
+            self._check_same_target(table.y)
+        validation = self._read_validation(X_val, y_val, sample_weight_val)
+        stops = self._stops_early(table, validation)
+        if stops and validation is None:
+            strata = self._strata(table.y)
+            table, validation = table.split(float(self.validation_fraction), strata, seed)
+        recipe = self._recipe(self._dtype(table.X, device), seed)
+        callbacks: list[tuple[str, Any]] = [("recorder", Recorder())]
+        if validation is not None:
+            rows = self._training_set(validation, recipe, device)
+            score = partial(self._score, y=validation.y, sample_weight=validation.weight)
+            callbacks.append(("validator", Validator(rows, score)))
+        if stops:
+            stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))
+            callbacks.append(("early_stopping", stopping))
+        callbacks += _copies(self.callbacks)
+        if hasattr(self, "_skl_callbacks"):
+            callbacks.append(("tasks", EpochTasks(self, table, recipe.max_epochs)))
+        if checkpointer is not None:
+            callbacks.append(("checkpointer", checkpointer))
+        start = None if previous is None else partial(_take_weights, previous)
+        self._train(table, recipe, device, callbacks, start)
+
+    def _partial_fit(self, X, y, sample_weight, classes) -> Self:
+        """Go through the rows once, with the weights and the optimizer of the call before."""
+        with _unchanged_on_failure(self):
+            check_params(self)
+            if self.early_stopping is True:
+                raise ValueError(
+                    "partial_fit does not stop early; set early_stopping to 'auto' or False"
+                )
+            previous = getattr(self, "net_", None)
+            device = resolve_device(self.device)
+            table = self._read(X, y, sample_weight, learn=previous is None, classes=classes)
+            recipe = self._recipe(self._dtype(table.X, device), _seed(self.random_state))
+            recipe = recipe._replace(max_epochs=1, schedule="constant")
+            callbacks = [("recorder", Recorder()), *_copies(self.callbacks)]
+            start = None if previous is None else partial(_take_over, previous)
+            self._train(table, recipe, device, callbacks, start)
+        return self
+
+    def _read(self, X, y, sample_weight, *, learn: bool, classes=None) -> Table:
+        """Check the data, and learn from them all but the weights if asked to."""
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
-            reset=previous is None,
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=True,
+            reset=learn,
         )  # fmt: skip
+        y = y.toarray() if sparse.issparse(y) else y
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        y = self._check_target(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-        target = self._encode_target(y, sample_weight)
-        if target.weight is not None:
-            sample_weight = target.weight
-        if previous is None:
-            self.scaling_ = _scaling(X, sample_weight)
-        dtype = self._dtype(X, device)
-        net = self._make_net(target, device, dtype, previous)
-        net.partial_fit(
-            _training_set(X, target.values, sample_weight, self.scaling_, device, dtype)
-        )
-        self._set_fitted(net, previous)
+        table = Table(X, y, self._weigh(y, sample_weight))
+        counted = table.without_weightless()
+        if learn:
+            self.scaling_ = scaling_of(counted.X, counted.weight, "X")
+            self._learn_target(table, classes)
+        return counted
 
-    def _make_net(
-        self, target: Target, device: torch.device, dtype: torch.dtype, previous: Net | None
-    ) -> Net:
+    def _read_validation(self, X_val, y_val, sample_weight_val) -> Table | None:
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together, got only one of them")
+        if X_val is None:
+            return None
+        return self._read(X_val, y_val, sample_weight_val, learn=False)
+
+    def _stops_early(self, table: Table, validation: Table | None) -> bool:
+        if self.early_stopping == "auto":
+            return validation is not None or table.X.shape[0] > AUTO_EARLY_STOPPING
+        return bool(self.early_stopping)
+
+    def _checkpointer(self) -> Checkpointer | None:
+        if self.checkpoint is None:
+            return None
+        interval = int(self.checkpoint_interval)
+        return Checkpointer(Path(self.checkpoint), interval, self.get_params(deep=False))
+
+    def _recipe(self, dtype: torch.dtype, seed: int) -> Recipe:
+        n_outputs, criterion = self._task()
+        named = isinstance(self.optimizer, str)
         n_steps = self.n_steps
         if n_steps is None and not TABLEAUS[self.solver].adaptive:
             n_steps = FIXED_GRID_STEPS
-        module = partial(
-            _network,
+        return Recipe(
+            network={
+                "n_features": self.n_features_in_,
+                "n_outputs": n_outputs,
+                "lift": self.lift,
+                "lift_dim": int(self.lift_dim),
+                "augment_dim": int(self.augment_dim),
+                "hidden_layer_sizes": [int(n) for n in self.hidden_layer_sizes],
+                "activation": self.activation,
+                "time_dependent": bool(self.time_dependent),
+                "solver": self.solver,
+                "tolerance": self.tolerance,
+                "n_steps": None if n_steps is None else int(n_steps),
+                "max_steps": int(self.max_steps),
+                "adjoint": self.adjoint,
+            },
             dtype=dtype,
-            n_features=self.n_features_in_,
-            n_outputs=target.n_outputs,
-            lift=self.lift,
-            lift_dim=int(self.lift_dim),
-            augment_dim=int(self.augment_dim),
-            hidden_layer_sizes=[int(n) for n in self.hidden_layer_sizes],
-            activation=self.activation,
-            time_dependent=bool(self.time_dependent),
-            solver=self.solver,
-            tolerance=self.tolerance,
-            n_steps=n_steps,
-            max_steps=self.max_steps,
-            adjoint=self.adjoint,
+            criterion=criterion,
+            optimizer=OPTIMIZERS[self.optimizer] if named else self.optimizer,
+            optimizer_options={
+                "weight_decay": self.weight_decay,
+                **({"fused": True} if named else {}),
+            },
+            learning_rate=float(self.learning_rate),
+            schedule=self.schedule,
+            max_epochs=int(self.max_epochs),
+            batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
+            seed=seed,
         )
-        net = make_net(
-            module,
-            target.criterion,
-            optimizer=OPTIMIZERS.get(self.optimizer, self.optimizer),
-            fused=isinstance(self.optimizer, str),
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            max_epochs=self.max_epochs,
-            batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size,
-            device=device,
-            seed=_seed(self.random_state),
-            callbacks=self.callbacks,
-            verbose=self.verbose,
-        )
-        if previous is not None:
-            _continue_from(previous, net)
-        return net
 
-    def _set_fitted(self, net: Net, previous: Net | None) -> None:
-        block = net.module_.block
+    def _training_set(self, table: Table, recipe: Recipe, device: torch.device) -> TrainingSet:
+        rows = Rows(table.X, self.scaling_, device, recipe.dtype)
+        return TrainingSet(rows, self._encode(table.y), table.weight)
+
+    def _train(
+        self,
+        table: Table,
+        recipe: Recipe,
+        device: torch.device,
+        callbacks: list[tuple[str, Any]],
+        start: Callable[[Net], None] | None,
+    ) -> None:
+        """Make a net, start it where another one was, train it, and keep what came of it."""
+        if self.gradient_clip is not None:
+            clip = GradientNormClipping(float(self.gradient_clip))
+            callbacks = [*callbacks, ("gradient_clip", clip)]
+        data = self._training_set(table, recipe, device)
+        with shown(int(self.verbose), recipe.max_epochs) as display:
+            net = make_net(recipe, device, [*callbacks, *display], int(self.verbose))
+            if start is not None:
+                start(net)
+            net.partial_fit(data)
+        before = [] if start is None else self.history_
+        self._set_fitted(net, before)
+
+    def _set_fitted(self, net: Net, before: list[dict[str, float]]) -> None:
         # What the next training step would have used is of no use to a prediction.
-        block.forget()
-        self.net_ = net
-        before = self.history_ if previous is not None else []
+        net.module_.block.forget()
+        stopping = dict(net.callbacks_).get("early_stopping")
         self.history_ = before + [
-            {
-                "epoch": len(before) + i,
-                "loss": float(epoch["train_loss"]),
-                "nfe_forward": epoch["nfe_forward"],
-                "nfe_backward": epoch["nfe_backward"],
-                "accepted_steps": epoch["accepted_steps"],
-                "rejected_steps": epoch["rejected_steps"],
-                "seconds": epoch["dur"],
-            }
-            for i, epoch in enumerate(net.history, start=1)
+            {"epoch": len(before) + i, **_entry(epoch)} for i, epoch in enumerate(net.history, 1)
         ]
         self.n_iter_ = len(self.history_)
-        self.loss_ = self.history_[-1]["loss"]
+        best = len(net.history)
+        if stopping is not None and stopping.best_epoch:
+            best = stopping.best_epoch
+        self.best_epoch_ = len(before) + best
+        self.loss_ = self.history_[self.best_epoch_ - 1]["loss"]
         self.n_parameters_ = sum(p.numel() for p in net.module_.parameters())
+        net.retire()
+        self.net_ = net
 
     def _dtype(self, X, device: torch.device) -> torch.dtype:
         name = self.dtype
         if name == "auto":
             name = X.dtype.name if device.type == "cpu" else "float32"
         return getattr(torch, name)
+
+    # Running the network.
 
     def _outputs(self, X) -> np.ndarray:
         """Run the network on the rows of X, (n_samples, n_outputs)."""
@@ -278,9 +420,51 @@ class BaseNODE(BaseEstimator, metaclass=ABCMeta):
         parameter = next(module.parameters())
         for start in range(0, X.shape[0], PREDICTION_BATCH_SIZE):
             part = X[start : start + PREDICTION_BATCH_SIZE]
-            rows = Rows(part, self.scaling_, parameter.device, parameter.dtype)
+            rows = Rows(part, self.scaling_, parameter.device, parameter.dtype).take(slice(None))
             with torch.no_grad():
-                yield function(rows.take(slice(None))).cpu().numpy()
+                try:
+                    yield function(rows).cpu().numpy()
+                except SolverError as error:
+                    failing = [start + i for i in _failing(function, rows, N_NAMED_ROWS)]
+                    more = ", ..." if len(failing) == N_NAMED_ROWS else ""
+                    raise SolverError(
+                        f"no prediction for the rows {', '.join(map(str, failing))}{more} of X: "
+                        f"{error}"
+                    ) from error
+
+
+def _failing(function: Callable[[Tensor], Tensor], rows: Tensor, at_most: int) -> list[int]:
+    """Return the first rows that cannot be solved.
+
+    Rows do not depend on each other, so a batch fails where one of its rows fails alone.
+    """
+    try:
+        function(rows)
+    except SolverError:
+        if len(rows) == 1:
+            return [0]
+    else:
+        return []
+    half = len(rows) // 2
+    left = _failing(function, rows[:half], at_most)
+    if len(left) == at_most:
+        return left
+    right = _failing(function, rows[half:], at_most - len(left))
+    return left + [half + i for i in right]
+
+
+def _entry(epoch: dict[str, Any]) -> dict[str, float]:
+    """Name what skorch's history says of an epoch as the estimators do."""
+    names = {
+        "loss": "train_loss",
+        "validation_loss": "valid_loss",
+        "validation_score": "valid_score",
+        **{name: name for name in ("nfe_forward", "nfe_backward")},
+        **{name: name for name in ("accepted_steps", "rejected_steps")},
+        **{name: name for name in ("learning_rate", "retries")},
+        "seconds": "dur",
+    }
+    return {name: epoch[recorded] for name, recorded in names.items() if recorded in epoch}
 
 
 @contextmanager
@@ -295,51 +479,34 @@ def _unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-def _network(dtype: torch.dtype, **settings: Any) -> NODENetwork:
-    # Made in one precision, so that the initial weights do not depend on it.
-    return NODENetwork(**settings).to(dtype)
+def _copies(callbacks: Sequence | None) -> list:
+    return deepcopy(list(callbacks or []))
 
 
-def _scaling(X, sample_weight: np.ndarray | None) -> Scaling:
-    """Return the weighted mean and standard deviation of each feature; one where it is constant."""
-    centred = not hasattr(X, "tocsr")
-    scaler = StandardScaler(with_mean=centred).fit(X, sample_weight=sample_weight)
-    return Scaling(np.asarray(scaler.mean_), np.asarray(scaler.scale_))
-
-
-def _training_set(
-    X,
-    target: np.ndarray,
-    weight: np.ndarray | None,
-    scaling: Scaling,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> TrainingSet:
-    """Leave out the rows of weight zero, and scale the weights to mean one."""
-    if weight is not None:
-        kept = weight > 0
-        if not kept.any():
-            raise ValueError("sample_weight must have a positive entry, got only zeros")
-        X, target, weight = X[kept], target[kept], weight[kept] / weight[kept].mean()
-    floating = np.issubdtype(target.dtype, np.floating)
-    return TrainingSet(
-        Rows(X, scaling, device, dtype),
-        torch.from_numpy(target).to(dtype if floating else torch.int64),
-        None if weight is None else torch.from_numpy(weight).to(dtype),
-    )
-
-
-def _continue_from(previous: Net, net: Net) -> None:
+def _take_weights(previous: Net, net: Net) -> None:
+    """Start with the weights of another net."""
     try:
         net.module_.load_state_dict(previous.module_.state_dict())
     except RuntimeError as error:
         raise ValueError(
-            "warm_start=True needs a network of the same shape as before; fit a clone, or set "
-            "warm_start=False"
+            "going on from the fit before needs a network of the same shape as then; fit a clone, "
+            "or set warm_start=False"
         ) from error
 
 
-def _device(device: str | torch.device) -> torch.device:
+def _take_over(previous: Net, net: Net) -> None:
+    """Go on as the other net would have."""
+    _take_weights(previous, net)
+    net.generator.set_state(previous.generator.get_state())
+    if net.recipe.optimizer is previous.recipe.optimizer:
+        faster = net.recipe.learning_rate / previous.recipe.learning_rate
+        net.optimizer_.load_state_dict(previous.optimizer_.state_dict())
+        for group in net.optimizer_.param_groups:
+            group["initial_lr"] *= faster
+            group["lr"] = group["initial_lr"]
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
     """Resolve a device, and complain if it is not there."""
     if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

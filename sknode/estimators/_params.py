@@ -6,6 +6,7 @@ to them before any work starts.
 
 import inspect
 import math
+import os
 import textwrap
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -16,9 +17,11 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ..modules.activations import ACTIVATIONS
+from ..modules.losses import LOSSES
 from ..modules.network import LIFTS
 from ..ode.adjoint import ADJOINTS
 from ..ode.tableau import TABLEAUS
+from ._schedule import SCHEDULES
 
 __all__ = ["OPTIMIZERS", "PARAMETERS", "Parameter", "check_params", "documented", "with_parameter"]
 
@@ -58,6 +61,10 @@ def _integer(value: Any, least: int) -> bool:
 def _number(value: Any, above: float = -math.inf) -> bool:
     real = isinstance(value, Real) and not isinstance(value, bool)
     return real and math.isfinite(float(value)) and float(value) > above
+
+
+def _fraction(value: Any) -> bool:
+    return _number(value, 0.0) and value < 1
 
 
 def _boolean(value: Any) -> bool:
@@ -186,11 +193,24 @@ PARAMETERS: dict[str, Parameter] = {
     "learning_rate": Parameter(
         "float", "a positive number", lambda value: _number(value, 0.0), "Its step size."
     ),
+    "schedule": Parameter(
+        _set(SCHEDULES),
+        _choices(SCHEDULES),
+        _one_of(*SCHEDULES),
+        'How the step size changes over all epochs. "cosine": falls to zero along half a period; '
+        '"one_cycle": rises from a 25th over the first 30 %, then falls to zero.',
+    ),
     "weight_decay": Parameter(
         "float",
         "a non-negative number",
         lambda value: _number(value) and value >= 0,
         "Its weight decay.",
+    ),
+    "gradient_clip": Parameter(
+        "float or None",
+        "a positive number or None",
+        lambda value: value is None or _number(value, 0.0),
+        "Longer gradients are shortened to this norm.",
     ),
     "max_epochs": Parameter(
         "int",
@@ -203,6 +223,52 @@ PARAMETERS: dict[str, Parameter] = {
         "a positive integer or 'auto'",
         lambda value: _integer(value, 1) or (isinstance(value, str) and value == "auto"),
         'Largest number of rows in a batch; the rows are shared out evenly. "auto": 128.',
+    ),
+    "early_stopping": Parameter(
+        '"auto" or bool',
+        "'auto' or a boolean",
+        lambda value: _boolean(value) or (isinstance(value, str) and value == "auto"),
+        "Whether to end the training when the loss of rows that are held back no longer falls, "
+        "and to go back to the weights with which it was lowest. "
+        '"auto": with more than 10,000 rows, or where `fit` is given X_val and y_val.',
+    ),
+    "validation_fraction": Parameter(
+        "float",
+        "a number between 0 and 1",
+        _fraction,
+        "Part of the rows that is held back, of each class alike, where none are given to `fit`.",
+    ),
+    "n_iter_no_change": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "Number of epochs in a row that the validation loss may go without falling by `tol`.",
+    ),
+    "tol": Parameter(
+        "float",
+        "a non-negative number",
+        lambda value: _number(value) and value >= 0,
+        "What counts as falling.",
+    ),
+    "label_smoothing": Parameter(
+        "float",
+        "a number from 0 up to, but without, 1",
+        lambda value: _number(value) and 0 <= value < 1,
+        "So much of every label is shared out evenly over the classes in training.",
+    ),
+    "loss": Parameter(
+        _set(LOSSES),
+        _choices(LOSSES),
+        _one_of(*LOSSES),
+        'What is minimised, for the standardised target. "huber" is quadratic up to 1.35 and '
+        'linear beyond; "poisson" predicts by the exponential of the network\'s output, and wants '
+        "targets that are not negative.",
+    ),
+    "quantile": Parameter(
+        "float or None",
+        "a number between 0 and 1, or None",
+        lambda value: value is None or _fraction(value),
+        'The quantile that `loss="quantile"` estimates, which needs it.',
     ),
     "class_weight": Parameter(
         'dict, "balanced" or None',
@@ -230,7 +296,23 @@ PARAMETERS: dict[str, Parameter] = {
         "list or None",
         "a list of skorch callbacks or (name, callback) pairs, or None",
         lambda value: value is None or isinstance(value, list | tuple),
-        "skorch callbacks; copies of them are used.",
+        "skorch callbacks; copies of them are used. Those of scikit-learn are set by "
+        "`set_callbacks`.",
+    ),
+    "checkpoint": Parameter(
+        "str, path or None",
+        "a path or None",
+        lambda value: value is None or isinstance(value, str | os.PathLike),
+        "File that holds the state of the training, as of the last `checkpoint_interval` epochs "
+        "and in the end. If it is there, `fit` with the same data and hyperparameters goes on from "
+        "it, and ends bit for bit where it would have without interruption. The state of "
+        "`callbacks` is not in it.",
+    ),
+    "checkpoint_interval": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "Number of epochs from one checkpoint to the next.",
     ),
     "warm_start": Parameter(
         "bool",
@@ -249,7 +331,8 @@ PARAMETERS: dict[str, Parameter] = {
         "int",
         "a non-negative integer",
         lambda value: _integer(value, 0) or _boolean(value),
-        "Whether to print a line for every epoch.",
+        "0: nothing is shown. 1: one line that is kept up to date, with the loss, the validation "
+        "score, evaluations of the field and the time left. 2 and more: a row for every epoch.",
     ),
 }
 
@@ -258,11 +341,17 @@ ATTRIBUTES = """\
 history_ : list of dict
     One entry per epoch: "epoch", "loss", the means per batch of "nfe_forward" and
     "nfe_backward" (evaluations of the field), the means per row of "accepted_steps" and
-    "rejected_steps", and "seconds".
-loss_ : float
-    The training loss of the last epoch; a regressor's is that of the standardised target.
+    "rejected_steps", "learning_rate" (of its last batch), "retries" (how often training went back
+    to the last good weights) and "seconds"; with rows to validate by, "validation_loss" and
+    "validation_score", infinite and NaN if a solve failed. Losses of a regressor are those of the
+    standardised target.
 n_iter_ : int
     Number of epochs run.
+best_epoch_ : int
+    The epoch whose weights are kept: with early stopping that of the lowest validation loss, else
+    the last.
+loss_ : float
+    Its training loss.
 n_parameters_ : int
     Number of trained numbers.
 n_features_in_ : int

@@ -1,107 +1,145 @@
-"""Training with skorch, on indexed batches of resident tensors."""
+"""Training with skorch: steps that are taken back when they fail, and an end that can be asked for.
 
-import copy
+A net is made from a `Recipe`, and so is its copy: what is pickled is the recipe and the numbers.
+"""
+
 import math
+import signal
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy import sparse
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..exceptions import TrainingError
-from ..ode import Stats
+from ..exceptions import SolverError, TrainingError, TrainingWarning
+from ..modules import NODENetwork
+from ._data import Batches, TrainingSet
+from ._schedule import SCHEDULES
 
-__all__ = ["Net", "Rows", "Scaling", "TrainingSet", "make_net"]
-
-
-class Scaling(NamedTuple):
-    """Mean and scale of each feature."""
-
-    mean: np.ndarray
-    scale: np.ndarray
+__all__ = ["Net", "Recipe", "Snapshot", "make_net"]
 
 
-class Rows:
-    """Rows of a table as standardised tensors, a batch at a time.
+class Recipe(NamedTuple):
+    """All that a net is made from, on any device.
 
-    A dense table is moved to the device once; a sparse one stays as it is and each batch of it is
-    made dense.
+    Attributes
+    ----------
+    network : dict
+        The arguments of `NODENetwork`.
+    dtype : torch.dtype
+        Of its weights.
+    criterion : callable
+        Makes the loss, with one value per row.
+    optimizer : type
+        A subclass of torch.optim.Optimizer.
+    optimizer_options : dict
+        Its arguments beside the parameters and `lr`.
+    learning_rate, schedule, max_epochs, batch_size
+        As of the estimators.
+    seed : int
+        Of the initial weights and the order of rows.
     """
 
-    def __init__(
-        self,
-        X: Any,
-        scaling: Scaling,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.scaling, self.device, self.dtype = scaling, device, dtype
-        self.n_rows = X.shape[0]
-        self._source = X
-        self._dense = None if sparse.issparse(X) else self._standardise(X)
-
-    def __len__(self) -> int:
-        return self.n_rows
-
-    def take(self, index: Tensor | slice) -> Tensor:
-        """Return the rows at an index, (rows, n_features)."""
-        if self._dense is not None:
-            return _rows_at(self._dense, index)
-        host_index = index if isinstance(index, slice) else index.cpu().numpy()
-        return self._standardise(self._source[host_index].toarray())
-
-    def _standardise(self, X: np.ndarray) -> Tensor:
-        scaled = (X - self.scaling.mean) / self.scaling.scale
-        return torch.from_numpy(scaled).to(self.device, self.dtype)
+    network: dict[str, Any]
+    dtype: torch.dtype
+    criterion: Callable[[], nn.Module]
+    optimizer: type[torch.optim.Optimizer]
+    optimizer_options: dict[str, Any]
+    learning_rate: float
+    schedule: str
+    max_epochs: int
+    batch_size: int
+    seed: int
 
 
-class TrainingSet:
-    """Rows with their targets and weights (None: all one)."""
-
-    def __init__(self, rows: Rows, target: Tensor, weight: Tensor | None) -> None:
-        self.rows = rows
-        self.target = target.to(rows.device)
-        self.weight = None if weight is None else weight.to(rows.device)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, index: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
-        """Return a batch as skorch wants it: the inputs, and all that the loss needs."""
-        weight = None if self.weight is None else _rows_at(self.weight, index)
-        return self.rows.take(index), (_rows_at(self.target, index), weight)
+class NotFiniteError(ArithmeticError):
+    """The loss of a batch is infinite or NaN."""
 
 
-def _rows_at(table: Tensor, index: Tensor | slice) -> Tensor:
-    # On a batch of some dozen rows this takes a third of the time of table[index].
-    return table.index_select(0, index) if isinstance(index, Tensor) else table[index]
+class Snapshot:
+    """The weights, and the state of the optimizer, that can be gone back to.
 
+    Attributes
+    ----------
+    kept : list of Tensor
+        Copies of the parameters and then of the optimizer's tensors, empty before the first.
+    """
 
-class Batches:
-    """Batches of nearly equal size, in a new order at every pass where there are several."""
+    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._parameters = list(module.parameters())
+        self._optimizer = optimizer
+        self.kept: list[Tensor] = []
 
-    def __init__(self, data: TrainingSet, batch_size: int, generator: torch.Generator) -> None:
-        self.data, self.generator = data, generator
-        self.n_batches = math.ceil(len(data) / batch_size)
+    def take(self) -> None:
+        """Keep what there is now."""
+        live = self.live()
+        if len(live) != len(self.kept):
+            self.kept = [torch.empty_like(tensor) for tensor in live]
+        torch._foreach_copy_(self.kept, live)
 
-    def __len__(self) -> int:
-        return self.n_batches
+    def restore(self) -> None:
+        """Go back to what was kept; an optimizer that had no state then starts anew."""
+        live = self.live()
+        if len(live) != len(self.kept):
+            self._optimizer.state.clear()
+        for tensor, kept in zip(live, self.kept, strict=False):
+            tensor.copy_(kept)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor | None]]]:
-        if self.n_batches == 1:
-            yield self.data.take(slice(None))
-            return
-        order = torch.randperm(len(self.data), generator=self.generator)
-        for index in order.to(self.data.rows.device).tensor_split(self.n_batches):
-            yield self.data.take(index)
+    def live(self) -> list[Tensor]:
+        """Return the tensors that are kept copies of, in an order that is always the same."""
+        states = [self._optimizer.state.get(parameter, {}) for parameter in self._parameters]
+        return [
+            *(parameter.detach() for parameter in self._parameters),
+            *(v for state in states for _, v in sorted(state.items()) if isinstance(v, Tensor)),
+        ]
 
 
 class Net(NeuralNet):
-    """A skorch net whose dataset is a `TrainingSet` and whose loss is weighted."""
+    """A skorch net that is trained on a `TrainingSet`, and fails late.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    generator : torch.Generator
+        Orders the rows.
+    last_good : Snapshot
+        The weights of the last finite loss.
+    n_retries : int
+        How often training went back to them.
+    on_probation : bool
+        Whether it did so a step ago, and may not again.
+    stopped : bool
+        Set by a callback that wants the training to end with the epoch.
+    interrupted : bool
+        Whether the user ended it.
+    """
+
+    recipe: Recipe
+    generator: torch.Generator
+    last_good: Snapshot
+    n_retries = 0
+    on_probation = False
+    stopped = False
+    interrupted = False
+
+    def __reduce__(self) -> tuple:
+        state = {
+            "module": _on_the_host(self.module_.state_dict()),
+            "optimizer": _on_the_host(self.optimizer_.state_dict()),
+            "generator": self.generator.get_state().numpy(),
+        }
+        return _remake, (self.recipe, str(self.device), state)
+
+    @property
+    def _default_callbacks(self) -> list:
+        # What they would record is recorded by `_callbacks.Recorder`, in a fraction of the time.
+        return []
 
     def get_dataset(self, X: TrainingSet, y: None = None) -> TrainingSet:
         """Return the training set as it is."""
@@ -111,15 +149,109 @@ class Net(NeuralNet):
         """Return batches that index the training set."""
         return Batches(dataset, self.batch_size, self.generator)
 
+    def partial_fit(self, X: TrainingSet, y: None = None, classes: None = None, **_: Any) -> "Net":
+        """Train up to `max_epochs`, from where the history ends."""
+        self.notify("on_train_begin", X=X, y=y)
+        with _interruptible(self):
+            self.fit_loop(X)
+        if not all(parameter.isfinite().all() for parameter in self.module_.parameters()):
+            self._go_back(NotFiniteError("the weights were no longer finite after the last batch"))
+        self.notify("on_train_end", X=X, y=y)
+        if self.interrupted:
+            last = self.history[-1]
+            message = (
+                f"training was interrupted in epoch {len(self.history)} of {self.max_epochs}, "
+                f"after batch {len(last['batches'])}; the estimator has what it learned until then"
+            )
+            warnings.warn(message, TrainingWarning, stacklevel=2)
+        return self
+
+    def retire(self) -> None:
+        """Drop what only a training needs: callbacks with their data, copies of the weights."""
+        self.callbacks_: list = []
+        self.callbacks: list = []
+        self.last_good.kept = []
+
+    def fit_loop(self, X: TrainingSet, y: None = None, epochs: None = None, **_: Any) -> "Net":
+        """Go through the epochs until the last one, a callback or the user ends it."""
+        batches = self.get_iterator(X, training=True)
+        data = {"dataset_train": X, "dataset_valid": None}
+        while len(self.history) < self.max_epochs and not (self.stopped or self.interrupted):
+            n_epochs = len(self.history)
+            self.notify("on_epoch_begin", **data)
+            try:
+                self._run_epoch(batches)
+            except KeyboardInterrupt:
+                self._interrupt()
+                if len(self.history) == n_epochs:
+                    break
+            try:
+                self.notify("on_epoch_end", **data)
+            except KeyboardInterrupt:
+                # So skorch's callbacks, such as its EarlyStopping, end a training.
+                break
+        return self
+
+    def _interrupt(self) -> None:
+        """Keep what was learned until an interruption that did not wait for the batch."""
+        batches = self.history[-1]["batches"]
+        if batches and "train_batch_size" not in batches[-1]:
+            batches.pop()
+        if not batches:
+            del self.history[-1]
+        if self.interrupted or not self.history:
+            raise KeyboardInterrupt
+        self.last_good.restore()
+        self.interrupted = True
+
+    def _run_epoch(self, batches: Batches) -> None:
+        epoch, n_batches = len(self.history) - 1, len(batches)
+        for i, batch in enumerate(batches):
+            self._schedule((epoch + i / n_batches) / self.max_epochs)
+            self.notify("on_batch_begin", batch=batch, training=True)
+            step = self.train_step(batch)
+            self.history.record_batch("train_loss", step["loss"].item())
+            self.history.record_batch("train_batch_size", len(batch[0]))
+            self.notify("on_batch_end", batch=batch, training=True, **step)
+            if self.interrupted:
+                return
+
+    def _schedule(self, progress: float) -> None:
+        """Set the learning rate; a constant one is left to skorch's callbacks."""
+        if self.recipe.schedule != "constant":
+            factor = SCHEDULES[self.recipe.schedule](progress)
+            for group in self.optimizer_.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def train_step(self, batch: tuple, **_: Any) -> dict[str, Tensor]:
+        """Take a step; if the loss or the solve fails, once more from the last good weights.
+
+        That a step was good is known when the loss after it is finite.
+        """
+        try:
+            step = super().train_step(batch)
+        except (SolverError, NotFiniteError) as error:
+            self._go_back(error)
+        else:
+            self.on_probation = False
+            return step
+        try:
+            return super().train_step(batch)
+        except (SolverError, NotFiniteError) as error:
+            raise self._failure(error) from error
+
     def train_step_single(
-        self, batch: tuple[Tensor, tuple[Tensor, Tensor | None]], **fit_params: Any
+        self, batch: tuple[Tensor, tuple[Tensor, Tensor | None]], **_: Any
     ) -> dict[str, Tensor]:
         """Do as skorch does, less the conversions: a batch is tensors on the device already."""
         if not self.module_.training:
-            self.module_.train()
+            self._set_training(True)
         X, target = batch
         y_pred = self.module_(X)
         loss = self.get_loss(y_pred, target, X=X, training=True)
+        if not math.isfinite(loss.item()):
+            raise NotFiniteError(f"the loss became {loss.item()}")
+        self.last_good.take()
         loss.backward()
         return {"loss": loss, "y_pred": y_pred}
 
@@ -131,85 +263,126 @@ class Net(NeuralNet):
         training: bool = False,
     ) -> Tensor:
         """Return the weighted mean of the rows' losses."""
+        return self.get_losses(y_pred, y_true).mean()
+
+    def get_losses(self, y_pred: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Return the weighted losses of the rows."""
         target, weight = y_true
         losses = self.criterion_(y_pred, target)
-        return losses.mean() if weight is None else (losses * weight.view_as(losses)).mean()
+        return losses if weight is None else losses * weight
 
+    def _go_back(self, error: Exception) -> None:
+        """Restore the last good weights, and learn more slowly from here on."""
+        if self.on_probation or not self.last_good.kept:
+            raise self._failure(error) from error
+        self.on_probation = True
+        self.n_retries += 1
+        self.last_good.restore()
+        self.module_.block.forget()
+        for group in self.optimizer_.param_groups:
+            group["lr"] /= 2
+            group["initial_lr"] /= 2
+        message = (
+            f"in epoch {len(self.history)} {error}; going on from the last good weights, with "
+            f"half the learning rate, {self.optimizer_.param_groups[0]['initial_lr']:.3g}"
+        )
+        warnings.warn(message, TrainingWarning, stacklevel=2)
 
-class SolverHistory(Callback):
-    """Writes into the history what the solves of an epoch cost, and stops at a loss of NaN."""
-
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Start counting."""
-        self._solves: list[Stats] = []
-
-    def on_batch_end(
-        self, net: NeuralNet, training: bool = False, loss: Tensor | None = None, **kwargs: Any
-    ) -> None:
-        """Take note of the solve of a batch."""
-        if not training:
-            return
-        assert loss is not None
-        value = loss.item()
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss became {value} in epoch {len(net.history)}; lower `learning_rate`, or "
-                "look for extreme values in the inputs"
-            )
-        self._solves.append(net.module_.block.stats)
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Write the means over the epoch's batches, and those of the steps over its rows."""
-        solves = self._solves
-        record = net.history.record
-        record("nfe_forward", sum(solve.nfe_forward for solve in solves) / len(solves))
-        record("nfe_backward", sum(solve.nfe_backward for solve in solves) / len(solves))
-        for name, counts in (
-            ("accepted_steps", [solve.accepted for solve in solves]),
-            ("rejected_steps", [solve.rejected for solve in solves]),
-        ):
-            record(name, torch.cat(counts).double().mean().item())
-        solves.clear()
+    def _failure(self, error: Exception) -> TrainingError:
+        epoch = self.history[-1]
+        losses = [past["train_loss"] for past in self.history[-6:-1]]
+        losses += [batch["train_loss"] for batch in epoch["batches"][-6:-1]]
+        so_far = ", ".join(f"{loss:.4g}" for loss in losses) or "none"
+        again = ""
+        if self.on_probation:
+            again = ", again after going back to the last good weights with half the learning rate"
+        return TrainingError(
+            f"training failed in epoch {len(self.history)}, batch {len(epoch['batches'])}"
+            f"{again}: {error}. The last losses: {so_far}. Lower `learning_rate` (it began with "
+            f"{self.lr:g}), set `gradient_clip`, or look for extreme values in X and y"
+        )
 
 
 def make_net(
-    module: Callable[[], nn.Module],
-    criterion: Callable[[], nn.Module],
-    *,
-    optimizer: type[torch.optim.Optimizer],
-    fused: bool,
-    learning_rate: float,
-    weight_decay: float,
-    max_epochs: int,
-    batch_size: int,
+    recipe: Recipe,
     device: torch.device,
-    seed: int,
-    callbacks: Sequence | None,
-    verbose: int,
+    callbacks: Sequence[tuple[str, Any]] = (),
+    verbose: int = 0,
 ) -> Net:
     """Build and initialise the net; torch's generators are left as they were found."""
-    options: dict[str, Any] = {"optimizer__fused": True} if fused else {}
-    if not verbose:
-        # It would lay out the table of every epoch only not to print it.
-        options["callbacks__print_log"] = None
     net = Net(
-        module,
-        criterion,
-        optimizer=optimizer,
-        optimizer__weight_decay=weight_decay,
-        **options,
-        lr=learning_rate,
-        max_epochs=max_epochs,
-        batch_size=batch_size,
+        partial(_network, recipe),
+        recipe.criterion,
+        optimizer=recipe.optimizer,
+        **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
+        lr=recipe.learning_rate,
+        max_epochs=recipe.max_epochs,
+        batch_size=recipe.batch_size,
         train_split=None,
-        callbacks__valid_loss=None,
-        callbacks=[("solver_history", SolverHistory()), *copy.deepcopy(list(callbacks or []))],
+        callbacks=list(callbacks),
         device=device,
-        verbose=int(verbose),
-    )
-    net.generator = torch.Generator().manual_seed(seed)
-    # The network is made on the CPU, so that its weights are the same for every device, and
-    # torch.manual_seed would reseed CUDA too.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return net.initialize()
+        verbose=verbose,
+    ).initialize()
+    net.recipe = recipe
+    net.generator = torch.Generator().manual_seed(recipe.seed)
+    for group in net.optimizer_.param_groups:
+        group["initial_lr"] = group["lr"]
+    net.last_good = Snapshot(net.module_, net.optimizer_)
+    return net
+
+
+def _network(recipe: Recipe) -> NODENetwork:
+    # Drawn on the CPU, in one precision and by a generator of its own, so that the weights depend
+    # on nothing but the seed: neither on the device, nor the dtype, nor what other threads draw.
+    with torch.device("meta"):
+        network = NODENetwork(**recipe.network)
+    network.to_empty(device="cpu").reset_parameters(torch.Generator().manual_seed(recipe.seed))
+    return network.to(recipe.dtype)
+
+
+def _on_the_host(state: Any) -> Any:
+    """Replace tensors by arrays, which any machine can read, and which pickle small."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().numpy()
+    if isinstance(state, dict):
+        return {key: _on_the_host(value) for key, value in state.items()}
+    return [_on_the_host(value) for value in state] if isinstance(state, list) else state
+
+
+def _as_tensors(state: Any) -> Any:
+    if isinstance(state, np.ndarray):
+        return torch.tensor(state)
+    if isinstance(state, dict):
+        return {key: _as_tensors(value) for key, value in state.items()}
+    return [_as_tensors(value) for value in state] if isinstance(state, list) else state
+
+
+def _remake(recipe: Recipe, device: str, state: dict[str, Any]) -> Net:
+    """Make a net as it was pickled, on the CPU if its device is not there."""
+    there = torch.device(device).type != "cuda" or torch.cuda.is_available()
+    net = make_net(recipe, torch.device(device if there else "cpu"))
+    net.module_.load_state_dict(_as_tensors(state["module"]))
+    net.optimizer_.load_state_dict(_as_tensors(state["optimizer"]))
+    net.generator.set_state(_as_tensors(state["generator"]))
+    return net
+
+
+@contextmanager
+def _interruptible(net: Net) -> Iterator[None]:
+    """Let Ctrl-C end the training after the batch, and a second one at once."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        # Only the main thread gets signals, and a program that handles them knows why.
+        yield
+        return
+
+    def handle(signum: int, frame: Any) -> None:
+        if net.interrupted:
+            raise KeyboardInterrupt
+        net.interrupted = True
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

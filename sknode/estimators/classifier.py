@@ -1,29 +1,39 @@
 """Classification."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Self
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from torch import nn
 
-from ._base import BaseNODE, Target
+from ..modules.losses import BinaryLogLoss, CategoricalLogLoss
+from ._base import BaseNODE
+from ._data import Table
 from ._params import documented, with_parameter
 
 __all__ = ["NODEClassifier"]
 
+MULTILABEL = "multilabel-indicator"
+
 
 @documented
 @with_parameter("class_weight", None)
+@with_parameter("label_smoothing", 0.0)
 class NODEClassifier(ClassifierMixin, BaseNODE):
     """Classifier by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 
     It solves z' = f(z, t; θ) from z(0), the standardised row, lifted and augmented with zeros, to
     z(1), and reads the classes' log-odds off z(1) by a linear map. Each row is solved with step
     sizes of its own, so its prediction does not depend on the rows beside it.
+
+    Labels may be numbers, strings or booleans. Where y is a matrix of zeros and ones, rows may
+    have several labels, each with a probability of its own.
 
     Parameters
     ----------
@@ -32,7 +42,9 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels, or the columns of a matrix of labels.
+    target_type_ : {"binary", "multiclass", "multilabel-indicator"}
+        What kind of targets it was fitted to, in scikit-learn's terms.
     net_ : skorch.NeuralNet
         The trained net; `net_.module_` is the torch module.
     scaling_ : (ndarray, ndarray), each of shape (n_features,)
@@ -62,6 +74,48 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
     """
 
     classes_: np.ndarray
+    target_type_: str
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+        """Go through the rows once, on top of what was learned before.
+
+        The first call fixes the classes and the standardisation. The learning rate is constant,
+        the state of the optimizer is carried over, and there is no early stopping.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their classes, or a matrix of zeros and ones.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes there will be; needed in the first call.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError, TrainingError
+            As of `fit`.
+        """
+        if not hasattr(self, "net_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} are not those of the call before, {self.classes_!r}"
+            )
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' cannot be used with partial_fit, which does not know the "
+                "rows to come; give a dict, or pass weights as sample_weight"
+            )
+        return self._partial_fit(X, y, sample_weight, classes)
 
     def decision_function(self, X) -> np.ndarray:
         """Return the log-odds of the classes.
@@ -74,11 +128,16 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         Returns
         -------
         ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
-            With two classes the log-odds of `classes_[1]`, else logarithms of the probabilities
-            up to a constant for each row.
+            With two classes the log-odds of `classes_[1]`, with several labels those of each,
+            else logarithms of the probabilities up to a constant for each row.
+
+        Raises
+        ------
+        SolverError
+            If a row cannot be solved; it is named.
         """
         outputs = self._outputs(X)
-        return outputs[:, 0] if len(self.classes_) == 2 else outputs
+        return outputs[:, 0] if self.target_type_ == "binary" else outputs
 
     def predict(self, X) -> np.ndarray:
         """Return the most probable class of each row.
@@ -90,11 +149,15 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            The class labels.
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The class labels, or ones for the labels that are more probable than not.
+
+        Raises
+        ------
+        SolverError
+            If a row cannot be solved; it is named.
         """
-        odds = self.decision_function(X)
-        return self.classes_[(odds > 0).astype(int) if odds.ndim == 1 else odds.argmax(axis=1)]
+        return self._decode(self._outputs(X))
 
     def predict_proba(self, X) -> np.ndarray:
         """Return the probability of each class.
@@ -107,10 +170,18 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of `classes_`.
+            Probabilities, in the order of `classes_`; those of a row add up to one, except where
+            it may have several labels.
+
+        Raises
+        ------
+        SolverError
+            If a row cannot be solved; it is named.
         """
-        odds = self.decision_function(X)
-        return np.stack((expit(-odds), expit(odds)), 1) if odds.ndim == 1 else softmax(odds, axis=1)
+        outputs = self._outputs(X)
+        if self.target_type_ == "binary":
+            return expit(np.concatenate((-outputs, outputs), 1))
+        return expit(outputs) if self.target_type_ == MULTILABEL else softmax(outputs, axis=1)
 
     def predict_log_proba(self, X) -> np.ndarray:
         """Return the logarithm of the probability of each class, exact where that is tiny.
@@ -124,27 +195,103 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         -------
         ndarray of shape (n_samples, n_classes)
             Logarithms of probabilities, in the order of `classes_`.
-        """
-        odds = self.decision_function(X)
-        if odds.ndim == 1:
-            return np.stack((log_expit(-odds), log_expit(odds)), 1)
-        return log_softmax(odds, axis=1)
 
-    def _encode_target(self, y: np.ndarray, sample_weight: np.ndarray | None) -> Target:
-        y = column_or_1d(y, warn=True)
+        Raises
+        ------
+        SolverError
+            If a row cannot be solved; it is named.
+        """
+        outputs = self._outputs(X)
+        if self.target_type_ == "binary":
+            return log_expit(np.concatenate((-outputs, outputs), 1))
+        several = self.target_type_ == MULTILABEL
+        return log_expit(outputs) if several else log_softmax(outputs, axis=1)
+
+    def __sklearn_tags__(self):
+        """Return the tags: rows may have several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        if self.warm_start and hasattr(self, "net_") and not np.array_equal(classes, self.classes_):
+        if y.ndim == 2 and type_of_target(y) != MULTILABEL:
+            raise ValueError(
+                "a matrix y must consist of zeros and ones, a column for each label; for several "
+                "targets of several classes use sklearn.multioutput.MultiOutputClassifier"
+            )
+        return y
+
+    def _learn_target(self, table: Table, classes: np.ndarray | None) -> None:
+        y = table.y
+        if y.ndim == 2:
+            self.target_type_, self.classes_ = MULTILABEL, np.arange(y.shape[1])
+            return
+        self.classes_ = np.unique(y if classes is None else classes)
+        self.target_type_ = "binary" if len(self.classes_) == 2 else "multiclass"
+        weighted = set(self.class_weight) if isinstance(self.class_weight, dict) else None
+        if weighted is not None and weighted.isdisjoint(self.classes_.tolist()):
+            raise ValueError(
+                f"class_weight has none of the classes, {self.classes_}, got {self.class_weight}"
+            )
+
+    def _check_same_target(self, y: np.ndarray) -> None:
+        classes = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
+        several = self.target_type_ == MULTILABEL
+        if (y.ndim == 2) != several or not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the classes of the fit before, {self.classes_}, "
                 f"got {classes}"
             )
-        weight = None
-        if self.class_weight is not None:
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        if self.target_type_ == MULTILABEL:
+            if y.shape != (len(y), len(self.classes_)):
+                raise ValueError(
+                    f"y must have a column for each of {len(self.classes_)} labels, got an array "
+                    f"of shape {y.shape}"
+                )
+            return y.astype(np.float64)
+        known = np.isin(y, self.classes_)
+        if y.ndim != 1 or not known.all():
+            raise ValueError(
+                f"y must consist of the classes {self.classes_}, got also {np.unique(y[~known])}"
+            )
+        codes = np.searchsorted(self.classes_, y)
+        return codes[:, None].astype(np.float64) if self.target_type_ == "binary" else codes
+
+    def _decode(self, outputs: np.ndarray) -> np.ndarray:
+        if self.target_type_ == MULTILABEL:
+            return (outputs > 0).astype(int)
+        binary = self.target_type_ == "binary"
+        return self.classes_[(outputs[:, 0] > 0).astype(int) if binary else outputs.argmax(axis=1)]
+
+    def _task(self) -> tuple[int, Callable[[], nn.Module]]:
+        smoothing = float(self.label_smoothing)
+        if self.target_type_ == "multiclass":
+            return len(self.classes_), partial(CategoricalLogLoss, smoothing)
+        n_outputs = 1 if self.target_type_ == "binary" else len(self.classes_)
+        return n_outputs, partial(BinaryLogLoss, smoothing)
+
+    def _score(
+        self, outputs: np.ndarray, *, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> float:
+        return accuracy_score(y, self._decode(outputs), sample_weight=sample_weight)
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return sample_weight
+        if isinstance(self.class_weight, str):
             weight = compute_sample_weight(self.class_weight, y)
-            weight = weight if sample_weight is None else weight * sample_weight
-        self.classes_ = classes
-        if len(classes) == 2:
-            criterion = partial(nn.BCEWithLogitsLoss, reduction="none")
-            return Target(codes[:, None].astype(np.float64), 1, criterion, weight)
-        return Target(codes, len(classes), partial(nn.CrossEntropyLoss, reduction="none"), weight)
+        elif y.ndim == 2:
+            raise ValueError(
+                "class_weight cannot be a dict where rows may have several labels; use 'balanced' "
+                "or sample_weight"
+            )
+        else:
+            labels, codes = np.unique(y, return_inverse=True)
+            weight = np.array([float(self.class_weight.get(n, 1)) for n in labels.tolist()])[codes]
+        return weight if sample_weight is None else weight * sample_weight
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        return None if y.ndim == 2 else np.searchsorted(self.classes_, y)

@@ -1,28 +1,32 @@
 """Regression."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import column_or_1d
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_array
 from torch import nn
 
-from ._base import BaseNODE, Target
-from ._params import documented
-from ._training import Scaling
+from ..modules.losses import RegressionLoss
+from ._base import BaseNODE
+from ._data import Scaling, Table, scaling_of
+from ._params import documented, with_parameter
 
 __all__ = ["NODERegressor"]
 
 
 @documented
+@with_parameter("loss", "squared_error")
+@with_parameter("quantile", None)
 class NODERegressor(RegressorMixin, BaseNODE):
     """Regressor by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 
     It solves z' = f(z, t; θ) from z(0), the standardised row, lifted and augmented with zeros, to
-    z(1), and reads the standardised target off z(1) by a linear map, trained on the squared
-    error. Each row is solved with step sizes of its own, so its prediction does not depend on the
-    rows beside it.
+    z(1), and reads the standardised target, or several, off z(1) by a linear map. Each row is
+    solved with step sizes of its own, so its prediction does not depend on the rows beside it.
 
     Parameters
     ----------
@@ -32,8 +36,10 @@ class NODERegressor(RegressorMixin, BaseNODE):
     ----------
     net_ : skorch.NeuralNet
         The trained net; `net_.module_` is the torch module.
-    scaling_, target_scaling_ : (ndarray, ndarray), of shape (n_features,) and (1,)
-        `mean` and `scale` by which the inputs and the target are standardised.
+    scaling_, target_scaling_ : (ndarray, ndarray), of shape (n_features,) and (n_targets,)
+        `mean` and `scale` by which the inputs and the targets are standardised.
+    link_ : {"identity", "log"}
+        The function of the mean that the network learns, "log" for the loss "poisson".
     {attributes}
 
     See Also
@@ -58,6 +64,36 @@ class NODERegressor(RegressorMixin, BaseNODE):
     True
     """
 
+    target_scaling_: Scaling
+    link_: str
+
+    def partial_fit(self, X, y, sample_weight=None) -> Self:
+        """Go through the rows once, on top of what was learned before.
+
+        The first call fixes the standardisation. The learning rate is constant, the state of the
+        optimizer is carried over, and there is no early stopping.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError, TrainingError
+            As of `fit`.
+        """
+        return self._partial_fit(X, y, sample_weight, None)
+
     def predict(self, X) -> np.ndarray:
         """Return the prediction for each row.
 
@@ -68,16 +104,61 @@ class NODERegressor(RegressorMixin, BaseNODE):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
             The predictions.
-        """
-        outputs = self._outputs(X)[:, 0]
-        return outputs * self.target_scaling_.scale[0] + self.target_scaling_.mean[0]
 
-    def _encode_target(self, y: np.ndarray, sample_weight: np.ndarray | None) -> Target:
-        y = column_or_1d(y, warn=True, dtype=np.float64)[:, None]
-        if not (self.warm_start and hasattr(self, "net_")):
-            scaler = StandardScaler().fit(y, sample_weight=sample_weight)
-            self.target_scaling_ = Scaling(scaler.mean_, scaler.scale_)
-        scaled = (y - self.target_scaling_.mean) / self.target_scaling_.scale
-        return Target(scaled, 1, partial(nn.MSELoss, reduction="none"))
+        Raises
+        ------
+        SolverError
+            If a row cannot be solved; it is named.
+        """
+        return self._decode(self._outputs(X))
+
+    def __sklearn_tags__(self):
+        """Return the tags: there may be several targets."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        if self.loss == "quantile" and self.quantile is None:
+            raise ValueError("loss='quantile' needs a quantile, such as quantile=0.9, got None")
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(f"loss='poisson' needs targets that are not negative, got {y.min():g}")
+        return y
+
+    def _learn_target(self, table: Table, classes: np.ndarray | None) -> None:
+        y = table.y.reshape(len(table.y), -1)
+        self.link_ = "log" if self.loss == "poisson" else "identity"
+        if self.link_ == "identity":
+            self.target_scaling_ = scaling_of(y, table.weight, "y")
+            return
+        mean = np.average(y, axis=0, weights=table.weight)
+        if not (mean > 0).all():
+            raise ValueError("loss='poisson' needs targets with a positive mean, got only zeros")
+        self.target_scaling_ = Scaling(np.zeros_like(mean), mean)
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        y = y.reshape(len(y), -1)
+        mean, scale = self.target_scaling_
+        if y.shape[1] != len(scale):
+            raise ValueError(
+                f"y must have {len(scale)} targets, as in the fit before, got {y.shape[1]}"
+            )
+        return (y - mean) / scale
+
+    def _decode(self, outputs: np.ndarray) -> np.ndarray:
+        values = np.exp(outputs) if self.link_ == "log" else outputs
+        values = values * self.target_scaling_.scale + self.target_scaling_.mean
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def _task(self) -> tuple[int, Callable[[], nn.Module]]:
+        return len(self.target_scaling_.scale), partial(RegressionLoss, self.loss, self.quantile)
+
+    def _score(
+        self, outputs: np.ndarray, *, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> float:
+        if len(y) < 2:
+            return np.nan
+        return r2_score(y, self._decode(outputs), sample_weight=sample_weight)

@@ -32,6 +32,8 @@ class ODEBlock(nn.Module):
     ----------
     stats : Stats or None
         What the last forward pass cost, and its backward pass once that has run.
+    first_step : Tensor, float or None
+        The step size that the next batch of a training starts with.
 
     Raises
     ------
@@ -69,24 +71,24 @@ class ODEBlock(nn.Module):
             solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine=engine
         )
         self.stats: Stats | None = None
-        self._first_step: Tensor | float | None = None
+        self.first_step: Tensor | float | None = None
         self._pool = Pool()
 
     def forward(self, z0: Tensor) -> Tensor:
         """Return z(t1), of the shape of z0, ``(rows, *state)``."""
         settings = self.settings
-        if self.training and self._first_step is not None:
+        if self.training and self.first_step is not None:
             # As _replace() would, which takes as long as solving a dozen rows.
-            method = Method(*settings.method[:-1], self._first_step)
+            method = Method(*settings.method[:-1], self.first_step)
             settings = Settings(method, *settings[1:])
         z, self.stats = solve(self.field, z0, [0.0, self.t1], settings, self._pool)
         if self.training:
-            self._first_step = self.stats.first_step
+            self.first_step = self.stats.first_step
         return z
 
     def forget(self) -> None:
         """Drop what training keeps from one batch to the next: a step size, and buffers."""
-        self._first_step = None
+        self.first_step = None
         self._pool = Pool()
 
     def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Fields that know their own derivative."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from numbers import Integral
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ..ode.field import DenseForm, Dynamics, Stack, Tape
 from .activations import ACTIVATIONS
 
-__all__ = ["MLPField"]
+__all__ = ["MLPField", "draw_linear"]
 
 
 class MLPField(nn.Module):
@@ -72,6 +73,11 @@ class MLPField(nn.Module):
             nn.Linear(n_in, n_out) for n_in, n_out in zip(sizes_in, sizes[1:], strict=True)
         )
 
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights, as `nn.Linear` does, from a generator of one's own."""
+        for layer in self.layers:
+            draw_linear(cast(nn.Linear, layer), generator)
+
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Return f(t, z), of the shape of z; t is () or broadcasts against z[..., :1]."""
         if self.time_dependent:
@@ -97,6 +103,14 @@ class MLPField(nn.Module):
                 f"got {(*z0.shape,)}"
             )
         return DenseDynamics(self.dense_form(), z0)
+
+
+def draw_linear(layer: nn.Linear, generator: torch.Generator | None) -> None:
+    """Draw what `layer.reset_parameters()` would draw if the generator were the global one."""
+    bound = layer.in_features**-0.5
+    with torch.no_grad():
+        nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
 
 class DenseTape(Tape):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .block import ODEBlock
-from .fields import MLPField
+from .fields import MLPField, draw_linear
 
 __all__ = ["LIFTS", "NODENetwork"]
 
@@ -88,6 +88,15 @@ class NODENetwork(nn.Module):
             adjoint=adjoint,
         )
         self.head = nn.Linear(n_dims, n_outputs)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights from a generator of one's own, and start as a new network does."""
+        if isinstance(self.lift, nn.Linear):
+            draw_linear(self.lift, generator)
+        field = cast(MLPField, self.block.field)
+        field.reset_parameters(generator)
+        _start_near_identity(field)
+        draw_linear(self.head, generator)
 
     def start(self, x: Tensor) -> Tensor:
         """Return z(0), (rows, n_dims), of rows x, (rows, n_features)."""

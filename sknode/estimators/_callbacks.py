@@ -1,0 +1,139 @@
+"""What is done at the end of an epoch: taking notes, validation, and stopping early."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from ..exceptions import SolverError
+from ..ode import Stats
+from ._data import TrainingSet
+
+__all__ = ["EarlyStopping", "Recorder", "Validator"]
+
+# Bounds the memory of a validation.
+VALIDATION_BATCH_SIZE = 4096
+
+
+class Recorder(Callback):
+    """Writes into the history what an epoch came to: its loss, its solves, its time."""
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Start counting."""
+        self._start = time.perf_counter()
+        self._retries = net.n_retries
+        self._solves: list[Stats] = []
+
+    def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Take note of the solve of a batch."""
+        self._solves.append(net.module_.block.stats)
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Write the means over the epoch's rows, and those of evaluations over its batches."""
+        solves, record = self._solves, net.history.record
+        batches = net.history[-1]["batches"]
+        sizes = [batch["train_batch_size"] for batch in batches]
+        losses = [batch["train_loss"] for batch in batches]
+        record("train_loss", float(np.average(losses, weights=sizes)))
+        record("nfe_forward", sum(solve.nfe_forward for solve in solves) / len(solves))
+        record("nfe_backward", sum(solve.nfe_backward for solve in solves) / len(solves))
+        for name, counts in (
+            ("accepted_steps", [solve.accepted for solve in solves]),
+            ("rejected_steps", [solve.rejected for solve in solves]),
+        ):
+            record(name, torch.cat(counts).double().mean().item())
+        record("learning_rate", net.optimizer_.param_groups[0]["lr"])
+        record("retries", net.n_retries - self._retries)
+        record("dur", time.perf_counter() - self._start)
+        self._solves = []
+
+
+class Validator(Callback):
+    """Writes into the history how the rows fare that the network is not trained on.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Those rows.
+    score : callable
+        The score of the network's outputs for them, an array.
+    """
+
+    def __init__(self, data: TrainingSet, score: Callable[[np.ndarray], float]) -> None:
+        self.data, self.score = data, score
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Record the loss and the score; they are infinite and NaN if a solve fails."""
+        net._set_training(False)
+        loss, score = math.inf, math.nan
+        try:
+            with torch.no_grad():
+                outputs, losses = self._run(net)
+        except SolverError:
+            # The field is too wild for them now, and may have calmed down an epoch later.
+            pass
+        else:
+            loss, score = losses.mean().item(), self.score(outputs.cpu().numpy())
+        net.history.record("valid_loss", loss)
+        net.history.record("valid_score", score)
+
+    def _run(self, net: NeuralNet) -> tuple[Tensor, Tensor]:
+        outputs, losses = [], []
+        for start in range(0, len(self.data), VALIDATION_BATCH_SIZE):
+            X, target = self.data.take(slice(start, start + VALIDATION_BATCH_SIZE))
+            outputs.append(net.module_(X))
+            losses.append(net.get_losses(outputs[-1], target))
+        return torch.cat(outputs), torch.cat(losses)
+
+
+class EarlyStopping(Callback):
+    """Ends a training that has stopped getting better, and goes back to its best weights.
+
+    skorch's own counts only improvements by more than its threshold as the best; here they are
+    what patience is measured by, and the best is the best.
+
+    Parameters
+    ----------
+    n_iter_no_change : int
+    tol : float
+
+    Attributes
+    ----------
+    best_loss : float
+        The lowest validation loss.
+    best_epoch : int
+        The epoch it was reached in, counted from one, or zero.
+    n_misses : int
+        The number of epochs since the loss was last lower by `tol`.
+    best_weights : dict of Tensor
+        Those at the end of the best epoch.
+    """
+
+    def __init__(self, n_iter_no_change: int, tol: float) -> None:
+        self.n_iter_no_change, self.tol = n_iter_no_change, tol
+        self.best_loss = math.inf
+        self.best_epoch = 0
+        self.n_misses = 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Compare, and tell the net to stop when patience is at its end."""
+        loss = net.history[-1]["valid_loss"]
+        self.n_misses = 0 if loss < self.best_loss - self.tol else self.n_misses + 1
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, len(net.history)
+            self.best_weights = copy.deepcopy(net.module_.state_dict())
+        if self.n_misses >= self.n_iter_no_change:
+            net.stopped = True
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Go back to the best weights."""
+        if self.best_weights:
+            net.module_.load_state_dict(self.best_weights)
