@@ -120,7 +120,9 @@ class Rows:
         return self._standardise(self._source[host_index].toarray())
 
     def _standardise(self, X: np.ndarray) -> Tensor:
-        scaled = (X - self.scaling.mean) / self.scaling.scale
+        # What becomes infinite here is refused by the solver, which knows the row.
+        with np.errstate(over="ignore"):
+            scaled = (X - self.scaling.mean) / self.scaling.scale
         return torch.from_numpy(scaled).to(self.device, self.dtype)
 
 
