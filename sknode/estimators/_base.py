@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -418,39 +419,41 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         module = self.net_.module_.eval()
         parameter = next(module.parameters())
-        for start in range(0, X.shape[0], PREDICTION_BATCH_SIZE):
+
+        def batch(start: int) -> Tensor:
             part = X[start : start + PREDICTION_BATCH_SIZE]
-            rows = Rows(part, self.scaling_, parameter.device, parameter.dtype).take(slice(None))
-            with torch.no_grad():
-                try:
-                    yield function(rows).cpu().numpy()
-                except SolverError as error:
-                    failing = [start + i for i in _failing(function, rows, N_NAMED_ROWS)]
-                    more = ", ..." if len(failing) == N_NAMED_ROWS else ""
-                    raise SolverError(
-                        f"no prediction for the rows {', '.join(map(str, failing))}{more} of X: "
-                        f"{error}"
-                    ) from error
+            return Rows(part, self.scaling_, parameter.device, parameter.dtype).take(slice(None))
+
+        starts = range(0, X.shape[0], PREDICTION_BATCH_SIZE)
+        for start in starts:
+            try:
+                with torch.no_grad():
+                    outputs = function(batch(start))
+            except SolverError as error:
+                rows = (start + i for start in starts for i in _failing(function, batch(start)))
+                named = [str(row) for row in islice(rows, N_NAMED_ROWS + 1)]
+                named[N_NAMED_ROWS:] = ["..."] * (len(named) > N_NAMED_ROWS)
+                raise SolverError(
+                    f"no prediction for the rows {', '.join(named)} of X: {error}"
+                ) from error
+            yield outputs.cpu().numpy()
 
 
-def _failing(function: Callable[[Tensor], Tensor], rows: Tensor, at_most: int) -> list[int]:
-    """Return the first rows that cannot be solved.
+def _failing(function: Callable[[Tensor], Tensor], rows: Tensor) -> Iterator[int]:
+    """Find the rows that cannot be solved.
 
     Rows do not depend on each other, so a batch fails where one of its rows fails alone.
     """
     try:
-        function(rows)
+        with torch.no_grad():
+            function(rows)
     except SolverError:
         if len(rows) == 1:
-            return [0]
-    else:
-        return []
-    half = len(rows) // 2
-    left = _failing(function, rows[:half], at_most)
-    if len(left) == at_most:
-        return left
-    right = _failing(function, rows[half:], at_most - len(left))
-    return left + [half + i for i in right]
+            yield 0
+            return
+        half = len(rows) // 2
+        yield from _failing(function, rows[:half])
+        yield from (half + i for i in _failing(function, rows[half:]))
 
 
 def _entry(epoch: dict[str, Any]) -> dict[str, float]:

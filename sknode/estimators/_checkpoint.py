@@ -164,6 +164,11 @@ def _resume_optimizer(net: Net, numbers: dict[str, Any], tensors: dict[str, Tens
     for group, saved in zip(groups, numbers["groups"], strict=True):
         group.update(saved)
     net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
+    for values, loaded in zip(state.values(), net.optimizer_.state.values(), strict=True):
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                # It was cast to the dtype of the parameter.
+                loaded[key] = value.to(loaded[key].device)
 
 
 def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
