@@ -138,7 +138,7 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
     contents = read(path, "model")
     try:
         return _estimator(contents, device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 

@@ -28,6 +28,7 @@ from ..ode.tableau import TABLEAUS
 from ._callbacks import EarlyStopping, Recorder, Validator
 from ._checkpoint import Checkpointer
 from ._data import Rows, Scaling, Table, TrainingSet, scaling_of
+from ._fork import safe_after_fork
 from ._params import OPTIMIZERS, check_params
 from ._progress import shown
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
@@ -427,7 +428,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         starts = range(0, X.shape[0], PREDICTION_BATCH_SIZE)
         for start in starts:
             try:
-                with torch.no_grad():
+                with torch.no_grad(), safe_after_fork():
                     outputs = function(batch(start))
             except SolverError as error:
                 rows = (start + i for start in starts for i in _failing(function, batch(start)))

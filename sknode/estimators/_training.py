@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..exceptions import SolverError, TrainingError, TrainingWarning
 from ..modules import NODENetwork
 from ._data import Batches, TrainingSet
+from ._fork import safe_after_fork
 from ._schedule import SCHEDULES
 
 __all__ = ["Net", "Recipe", "Snapshot", "make_net"]
@@ -152,7 +153,7 @@ class Net(NeuralNet):
     def partial_fit(self, X: TrainingSet, y: None = None, classes: None = None, **_: Any) -> "Net":
         """Train up to `max_epochs`, from where the history ends."""
         self.notify("on_train_begin", X=X, y=y)
-        with _interruptible(self):
+        with safe_after_fork(), _interruptible(self):
             self.fit_loop(X)
         if not all(parameter.isfinite().all() for parameter in self.module_.parameters()):
             self._go_back(NotFiniteError("the weights were no longer finite after the last batch"))
