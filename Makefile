@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo lint test wheel sanitize docs bench clean
+.PHONY: env demo lint test fuzz wheel sanitize docs bench clean
 
 # The build's own tools are pinned as well; older and newer pips read it from different names.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -31,6 +31,15 @@ test: export OMP_NUM_THREADS := 1
 test: export MKL_NUM_THREADS := 1
 test: lint
 	$(BIN)/pytest -n 2
+
+# What takes too long for every run: 2,000 random fits with random hyperparameters on random data,
+# and 50 trainings that are killed again and again.
+fuzz: export SKNODE_FUZZ := 2000
+fuzz: export SKNODE_KILLS := 50
+fuzz: export OMP_NUM_THREADS := 1
+fuzz: export MKL_NUM_THREADS := 1
+fuzz: env
+	$(BIN)/pytest -n 2 tests/estimators/test_fuzz.py tests/estimators/test_checkpoint.py
 
 # The wheel with and without a compiler, each installed in an environment of its own, which sees
 # the packages of .venv but not its sknode.

@@ -3,6 +3,7 @@
 from ._versions import show_versions
 from .estimators import NODEClassifier, NODERegressor
 from .exceptions import SolverError, TrainingError, TrainingWarning
+from .export import export_onnx
 from .persistence import load, save
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "SolverError",
     "TrainingError",
     "TrainingWarning",
+    "export_onnx",
     "load",
     "save",
     "show_versions",

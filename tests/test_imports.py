@@ -27,7 +27,7 @@ MAP = [
     {"modules.block"},
     {"modules.network"},
     {"modules"},
-    {"estimators._schedule", "estimators._data", "estimators._fork"},
+    {"estimators._schedule", "estimators._data", "estimators._fork", "estimators._split"},
     {"estimators._params"},
     {"estimators._training", "estimators._callbacks"},
     {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},

@@ -1,7 +1,7 @@
 """What the estimators share: one signature, one way to fit, one way to run the network."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -32,9 +32,10 @@ from ._fork import safe_after_fork
 from ._params import OPTIMIZERS, check_params
 from ._progress import shown
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
+from ._split import held_back
 from ._training import Net, Recipe, make_net
 
-__all__ = ["BaseNODE", "resolve_device"]
+__all__ = ["LARGE", "BaseNODE", "no_prediction", "relative", "resolve_device"]
 
 AUTO_BATCH_SIZE = 128
 AUTO_EARLY_STOPPING = 10_000
@@ -43,6 +44,11 @@ FIXED_GRID_STEPS = 10
 # on this number.
 PREDICTION_BATCH_SIZE = 4096
 N_NAMED_ROWS = 10
+# scikit-learn adds up all numbers to see whether they are finite, and numpy would warn of a sum
+# that is not.
+LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
+# The most that the native engine counts to.
+MAX_STEPS = 2**31 - 1
 
 
 class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -250,7 +256,9 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         stops = self._stops_early(table, validation)
         if stops and validation is None:
             strata = self._strata(table.y)
-            table, validation = table.split(float(self.validation_fraction), strata, seed)
+            numbers = table.y if strata is None else strata
+            held = held_back(table.X, numbers, strata, float(self.validation_fraction), seed)
+            table, validation = table.take(~held), table.take(held)
         recipe = self._recipe(self._dtype(table.X, device), seed)
         callbacks: list[tuple[str, Any]] = [("recorder", Recorder())]
         if validation is not None:
@@ -272,10 +280,6 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Go through the rows once, with the weights and the optimizer of the call before."""
         with _unchanged_on_failure(self):
             check_params(self)
-            if self.early_stopping is True:
-                raise ValueError(
-                    "partial_fit does not stop early; set early_stopping to 'auto' or False"
-                )
             previous = getattr(self, "net_", None)
             device = resolve_device(self.device)
             table = self._read(X, y, sample_weight, learn=previous is None, classes=classes)
@@ -288,17 +292,21 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _read(self, X, y, sample_weight, *, learn: bool, classes=None) -> Table:
         """Check the data, and learn from them all but the weights if asked to."""
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=True,
-            reset=learn,
-        )  # fmt: skip
+        if getattr(y, "hasnans", False):
+            # Of pandas' own missing values scikit-learn only says that they are ambiguous.
+            raise ValueError("Input y contains NaN.")
+        with np.errstate(**LARGE):
+            X, y = validate_data(
+                self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=True,
+                reset=learn,
+            )  # fmt: skip
         y = y.toarray() if sparse.issparse(y) else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         y = self._check_target(y)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            sample_weight = relative(
+                _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             )
         table = Table(X, y, self._weigh(y, sample_weight))
         counted = table.without_weightless()
@@ -311,6 +319,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together, got only one of them")
         if X_val is None:
+            if sample_weight_val is not None:
+                raise ValueError("sample_weight_val needs X_val and y_val, got it alone")
             return None
         return self._read(X_val, y_val, sample_weight_val, learn=False)
 
@@ -328,6 +338,11 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _recipe(self, dtype: torch.dtype, seed: int) -> Recipe:
         n_outputs, criterion = self._task()
         named = isinstance(self.optimizer, str)
+        options = {"weight_decay": float(self.weight_decay), **({"fused": True} if named else {})}
+        largest = torch.finfo(dtype).max
+        for name in ("learning_rate", "weight_decay", "gradient_clip"):
+            if float(getattr(self, name) or 0) > largest:
+                raise ValueError(f"{name}={getattr(self, name)!r} is beyond the range of {dtype}")
         n_steps = self.n_steps
         if n_steps is None and not TABLEAUS[self.solver].adaptive:
             n_steps = FIXED_GRID_STEPS
@@ -342,18 +357,15 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "activation": self.activation,
                 "time_dependent": bool(self.time_dependent),
                 "solver": self.solver,
-                "tolerance": self.tolerance,
+                "tolerance": _floats(self.tolerance),
                 "n_steps": None if n_steps is None else int(n_steps),
-                "max_steps": int(self.max_steps),
+                "max_steps": min(int(self.max_steps), MAX_STEPS),
                 "adjoint": self.adjoint,
             },
             dtype=dtype,
             criterion=criterion,
             optimizer=OPTIMIZERS[self.optimizer] if named else self.optimizer,
-            optimizer_options={
-                "weight_decay": self.weight_decay,
-                **({"fused": True} if named else {}),
-            },
+            optimizer_options=options,
             learning_rate=float(self.learning_rate),
             schedule=self.schedule,
             max_epochs=int(self.max_epochs),
@@ -417,7 +429,10 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return np.concatenate(list(self._run(self.net_.module_, X)))
 
     def _run(self, function: Callable[[Tensor], Tensor], X) -> Iterator[np.ndarray]:
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        with np.errstate(**LARGE):
+            X = validate_data(
+                self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+            )
         module = self.net_.module_.eval()
         parameter = next(module.parameters())
 
@@ -429,15 +444,25 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         for start in starts:
             try:
                 with torch.no_grad(), safe_after_fork():
-                    outputs = function(batch(start))
+                    outputs = _finite(function, batch(start))
             except SolverError as error:
                 rows = (start + i for start in starts for i in _failing(function, batch(start)))
-                named = [str(row) for row in islice(rows, N_NAMED_ROWS + 1)]
-                named[N_NAMED_ROWS:] = ["..."] * (len(named) > N_NAMED_ROWS)
-                raise SolverError(
-                    f"no prediction for the rows {', '.join(named)} of X: {error}"
-                ) from error
+                raise no_prediction(rows, str(error)) from error
             yield outputs.cpu().numpy()
+
+
+def no_prediction(rows: Iterable[int], reason: str) -> SolverError:
+    """Return the error of rows that cannot be predicted."""
+    named = [str(row) for row in islice(rows, N_NAMED_ROWS + 1)]
+    named[N_NAMED_ROWS:] = ["..."] * (len(named) > N_NAMED_ROWS)
+    return SolverError(f"no prediction for the rows {', '.join(named)} of X: {reason}")
+
+
+def _finite(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    outputs = function(rows)
+    if not outputs.isfinite().all():
+        raise SolverError("the network's outputs are not finite; the rows or the weights are huge")
+    return outputs
 
 
 def _failing(function: Callable[[Tensor], Tensor], rows: Tensor) -> Iterator[int]:
@@ -447,7 +472,7 @@ def _failing(function: Callable[[Tensor], Tensor], rows: Tensor) -> Iterator[int
     """
     try:
         with torch.no_grad():
-            function(rows)
+            _finite(function, rows)
     except SolverError:
         if len(rows) == 1:
             yield 0
@@ -481,6 +506,17 @@ def _unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def relative(weight: np.ndarray) -> np.ndarray:
+    """Return weights as parts of the largest, lest their sums and products overflow."""
+    return weight / weight.max() if weight.any() else weight
+
+
+def _floats(tolerance: Any) -> float | tuple[float, float]:
+    if isinstance(tolerance, list | tuple):
+        return float(tolerance[0]), float(tolerance[1])
+    return float(tolerance)
 
 
 def _copies(callbacks: Sequence | None) -> list:

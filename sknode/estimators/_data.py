@@ -1,18 +1,20 @@
 """What the network is trained on: indexed batches of resident tensors."""
 
 import hashlib
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 __all__ = ["Batches", "Rows", "Scaling", "Table", "TrainingSet", "scaling_of"]
+
+
+# A quarter of the largest double: differences of two such are numbers, and their halves.
+LARGEST = np.finfo(np.float64).max / 4
 
 
 class Scaling(NamedTuple):
@@ -23,17 +25,42 @@ class Scaling(NamedTuple):
 
 
 def scaling_of(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
-    """Return the weighted mean and standard deviation of each column; one where it is constant."""
-    scaler = StandardScaler(with_mean=not sparse.issparse(X))
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaler.fit(X, sample_weight=weight)
-        # Sparse columns are not shifted, or they would not stay sparse.
-        mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
-    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+    """Return the weighted mean and standard deviation of each column; one where it is constant.
+
+    They are sought in units of the largest value of a column, whose square may not be a number.
+    """
+    low, high = (np.asarray(_dense(limit(X)), np.float64).ravel() for limit in (_least, _greatest))
+    unit = np.maximum(np.abs(low), np.abs(high))
+    if (unit > LARGEST).any():
         raise ValueError(
-            f"{name} holds values so large that their variance overflows; rescale or clip it"
+            f"{name} holds values beyond {LARGEST:.0e}, whose differences overflow; rescale it"
         )
+    unit[unit == 0] = 1.0
+    shifted = not sparse.issparse(X)
+    # Sparse columns are not shifted, or they would not stay sparse.
+    scaler = StandardScaler(with_mean=shifted)
+    in_units = np.ascontiguousarray(X / unit) if shifted else X @ sparse.diags_array(1 / unit)
+    with np.errstate(invalid="ignore"):
+        # The variance of a constant may come out a little below zero.
+        scaler.fit(in_units.astype(np.float64), sample_weight=weight)
+    mean, scale = np.asarray(scaler.mean_) * unit, np.asarray(scaler.scale_) * unit
+    spread = high / unit - low / unit
+    constant = spread <= 4 * np.finfo(np.float64).eps
+    mean[constant] = ((low / unit + high / unit) / 2 * unit)[constant]
+    scale[constant] = np.maximum(spread * unit, 1.0)[constant]
     return Scaling(mean, scale)
+
+
+def _least(X: Any) -> Any:
+    return X.min(axis=0)
+
+
+def _greatest(X: Any) -> Any:
+    return X.max(axis=0)
+
+
+def _dense(row: Any) -> np.ndarray:
+    return row.toarray() if sparse.issparse(row) else row
 
 
 class Table(NamedTuple):
@@ -64,30 +91,6 @@ class Table(NamedTuple):
         if not kept.any():
             raise ValueError("sample_weight must have a positive entry, got only zeros")
         return self if kept.all() else self.take(kept)
-
-    def split(self, fraction: float, strata: np.ndarray | None, seed: int) -> tuple[Any, Any]:
-        """Return the rows to train on and those to validate by, as two tables.
-
-        A stratum has its share in both parts, where each has room for all of them; strata of one
-        row count as one.
-        """
-        n_rows = self.X.shape[0]
-        if n_rows < 2:
-            raise ValueError(
-                f"there are no rows to validate by: early stopping needs two rows, got {n_rows}; "
-                "set early_stopping=False, or give X_val and y_val"
-            )
-        n_validation = min(math.ceil(fraction * n_rows), n_rows - 1)
-        if strata is not None:
-            sizes = np.bincount(strata)[strata]
-            strata = np.where(sizes == 1, -1, strata)
-            _, sizes = np.unique(strata, return_counts=True)
-            if sizes.min() == 1 or len(sizes) > min(n_validation, n_rows - n_validation):
-                strata = None
-        train, validation = train_test_split(
-            np.arange(n_rows), test_size=n_validation, stratify=strata, random_state=seed
-        )
-        return self.take(np.sort(train)), self.take(np.sort(validation))
 
 
 class Rows:
@@ -123,7 +126,8 @@ class Rows:
         # What becomes infinite here is refused by the solver, which knows the row.
         with np.errstate(over="ignore"):
             scaled = (X - self.scaling.mean) / self.scaling.scale
-        return torch.from_numpy(scaled).to(self.device, self.dtype)
+        # In one order whatever that of X: so rows are read fastest, and sums are the same.
+        return torch.from_numpy(np.ascontiguousarray(scaled)).to(self.device, self.dtype)
 
 
 class TrainingSet:
@@ -132,7 +136,7 @@ class TrainingSet:
     def __init__(self, rows: Rows, target: np.ndarray, weight: np.ndarray | None) -> None:
         self.rows = rows
         floating = np.issubdtype(target.dtype, np.floating)
-        self.target = torch.from_numpy(target).to(
+        self.target = torch.from_numpy(np.ascontiguousarray(target)).to(
             rows.device, rows.dtype if floating else torch.int64
         )
         self.weight = None
@@ -168,7 +172,7 @@ class Batches:
 
     def __init__(self, data: TrainingSet, batch_size: int, generator: torch.Generator) -> None:
         self.data, self.generator = data, generator
-        self.n_batches = math.ceil(len(data) / batch_size)
+        self.n_batches = -(-len(data) // batch_size)
 
     def __len__(self) -> int:
         return self.n_batches

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from skorch.callbacks import Callback
 
 from ..modules.activations import ACTIVATIONS
 from ..modules.losses import LOSSES
@@ -30,6 +31,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
+DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "float64")
 
 
@@ -59,8 +61,12 @@ def _integer(value: Any, least: int) -> bool:
 
 
 def _number(value: Any, above: float = -math.inf) -> bool:
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    return real and math.isfinite(float(value)) and float(value) > above
+    if _boolean(value) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(float(value)) and float(value) > above
+    except OverflowError:
+        return False
 
 
 def _fraction(value: Any) -> bool:
@@ -76,7 +82,8 @@ def _one_of(*names: Any) -> Callable[[Any], bool]:
 
 
 def _sizes(value: Any) -> bool:
-    return isinstance(value, list | tuple | np.ndarray) and all(_integer(n, 1) for n in value)
+    sequence = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
+    return bool(sequence) and all(_integer(n, 1) for n in value)
 
 
 def _tolerance(value: Any) -> bool:
@@ -85,21 +92,45 @@ def _tolerance(value: Any) -> bool:
 
 
 def _optimizer(value: Any) -> bool:
-    known = isinstance(value, str) and value in OPTIMIZERS
-    return known or (inspect.isclass(value) and issubclass(value, torch.optim.Optimizer))
+    if not inspect.isclass(value):
+        return isinstance(value, str) and value in OPTIMIZERS
+    if not issubclass(value, torch.optim.Optimizer):
+        return False
+    return {"lr", "weight_decay"} <= set(inspect.signature(value).parameters)
 
 
 def _device(value: Any) -> bool:
-    if isinstance(value, torch.device) or value == "auto":
-        return True
-    try:
-        return isinstance(value, str) and bool(torch.device(value))
-    except RuntimeError:
-        return False
+    if isinstance(value, str):
+        if value == "auto":
+            return True
+        try:
+            value = torch.device(value)
+        except RuntimeError:
+            return False
+    return isinstance(value, torch.device) and value.type in DEVICES
+
+
+def _callbacks(value: Any) -> bool:
+    if not isinstance(value, list | tuple):
+        return value is None
+    pairs = [item if isinstance(item, tuple) and len(item) == 2 else ("", item) for item in value]
+    return all(
+        isinstance(name, str)
+        and (isinstance(item, Callback) or (inspect.isclass(item) and issubclass(item, Callback)))
+        for name, item in pairs
+    )
+
+
+def _class_weight(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_number(weight) and weight >= 0 for weight in value.values())
+    return value is None or (isinstance(value, str) and value == "balanced")
 
 
 def _random_state(value: Any) -> bool:
-    return value is None or _integer(value, 0) or isinstance(value, np.random.RandomState)
+    if isinstance(value, np.random.RandomState) or value is None:
+        return True
+    return _integer(value, 0) and value < 2**32
 
 
 def _choices(names: Any) -> str:
@@ -186,7 +217,8 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "optimizer": Parameter(
         _set(OPTIMIZERS) + " or type",
-        _choices(OPTIMIZERS) + ", or a subclass of torch.optim.Optimizer",
+        _choices(OPTIMIZERS)
+        + ", or a subclass of torch.optim.Optimizer that takes lr and weight_decay",
         _optimizer,
         "The optimizer; a class is called with `lr` and `weight_decay`.",
     ),
@@ -272,12 +304,8 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "class_weight": Parameter(
         'dict, "balanced" or None',
-        "a dict, 'balanced' or None",
-        lambda value: (
-            value is None
-            or isinstance(value, dict)
-            or (isinstance(value, str) and value == "balanced")
-        ),
+        "a dict, 'balanced' or None, with weights that are not negative",
+        _class_weight,
         'Weights of the classes. "balanced": inversely proportional to their frequency.',
     ),
     "device": Parameter(
@@ -295,7 +323,7 @@ PARAMETERS: dict[str, Parameter] = {
     "callbacks": Parameter(
         "list or None",
         "a list of skorch callbacks or (name, callback) pairs, or None",
-        lambda value: value is None or isinstance(value, list | tuple),
+        _callbacks,
         "skorch callbacks; copies of them are used. Those of scikit-learn are set by "
         "`set_callbacks`.",
     ),
@@ -322,7 +350,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "random_state": Parameter(
         "int, RandomState or None",
-        "a non-negative integer, a numpy RandomState or None",
+        "a non-negative integer below 2**32, a numpy RandomState or None",
         _random_state,
         "Seed of the initial weights and the order of rows. None: a new one at every fit. Global "
         "generators are neither used nor changed.",

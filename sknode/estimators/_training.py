@@ -111,6 +111,8 @@ class Net(NeuralNet):
         Orders the rows.
     last_good : Snapshot
         The weights of the last finite loss.
+    last_batch : tuple or None
+        The rows, the targets and weights that it was last trained on.
     n_retries : int
         How often training went back to them.
     on_probation : bool
@@ -124,6 +126,7 @@ class Net(NeuralNet):
     recipe: Recipe
     generator: torch.Generator
     last_good: Snapshot
+    last_batch: tuple | None = None
     n_retries = 0
     on_probation = False
     stopped = False
@@ -155,8 +158,7 @@ class Net(NeuralNet):
         self.notify("on_train_begin", X=X, y=y)
         with safe_after_fork(), _interruptible(self):
             self.fit_loop(X)
-        if not all(parameter.isfinite().all() for parameter in self.module_.parameters()):
-            self._go_back(NotFiniteError("the weights were no longer finite after the last batch"))
+            self._check_last_step()
         self.notify("on_train_end", X=X, y=y)
         if self.interrupted:
             last = self.history[-1]
@@ -167,11 +169,26 @@ class Net(NeuralNet):
             warnings.warn(message, TrainingWarning, stacklevel=2)
         return self
 
+    def _check_last_step(self) -> None:
+        """Take back the last step of all if it was a failure, which no further batch would show."""
+        if self.last_batch is None:
+            return
+        self._set_training(False)
+        X, target = self.last_batch
+        try:
+            with torch.no_grad():
+                loss = self.get_loss(self.module_(X), target)
+            if not loss.isfinite():
+                raise NotFiniteError(f"the loss was {loss.item()} after the last step")
+        except (SolverError, NotFiniteError) as error:
+            self._go_back(error)
+
     def retire(self) -> None:
         """Drop what only a training needs: callbacks with their data, copies of the weights."""
         self.callbacks_: list = []
         self.callbacks: list = []
         self.last_good.kept = []
+        self.last_batch = None
 
     def fit_loop(self, X: TrainingSet, y: None = None, epochs: None = None, **_: Any) -> "Net":
         """Go through the epochs until the last one, a callback or the user ends it."""
@@ -210,6 +227,7 @@ class Net(NeuralNet):
         for i, batch in enumerate(batches):
             self._schedule((epoch + i / n_batches) / self.max_epochs)
             self.notify("on_batch_begin", batch=batch, training=True)
+            self.last_batch = batch
             step = self.train_step(batch)
             self.history.record_batch("train_loss", step["loss"].item())
             self.history.record_batch("train_batch_size", len(batch[0]))

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from torch import nn
 
 from ..modules.losses import BinaryLogLoss, CategoricalLogLoss
-from ._base import BaseNODE
+from ._base import BaseNODE, relative
 from ._data import Table
 from ._params import documented, with_parameter
 
@@ -80,7 +80,7 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         """Go through the rows once, on top of what was learned before.
 
         The first call fixes the classes and the standardisation. The learning rate is constant,
-        the state of the optimizer is carried over, and there is no early stopping.
+        the state of the optimizer is carried over, and `early_stopping` is not looked at.
 
         Parameters
         ----------
@@ -214,7 +214,13 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         return tags
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+            np.unique(y)
+        except TypeError as error:
+            raise ValueError(
+                f"y must consist of labels of one type, which can be put in order: {error}"
+            ) from error
         if y.ndim == 2 and type_of_target(y) != MULTILABEL:
             raise ValueError(
                 "a matrix y must consist of zeros and ones, a column for each label; for several "
@@ -225,6 +231,11 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
     def _learn_target(self, table: Table, classes: np.ndarray | None) -> None:
         y = table.y
         if y.ndim == 2:
+            if classes is not None and len(np.unique(classes)) != y.shape[1]:
+                raise ValueError(
+                    f"y must have a column for each of the {len(np.unique(classes))} classes, got "
+                    f"{y.shape[1]} columns"
+                )
             self.target_type_, self.classes_ = MULTILABEL, np.arange(y.shape[1])
             return
         self.classes_ = np.unique(y if classes is None else classes)
@@ -252,8 +263,10 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
                     f"of shape {y.shape}"
                 )
             return y.astype(np.float64)
+        if y.ndim != 1:
+            raise ValueError(f"y must be one-dimensional, got an array of shape {y.shape}")
         known = np.isin(y, self.classes_)
-        if y.ndim != 1 or not known.all():
+        if not known.all():
             raise ValueError(
                 f"y must consist of the classes {self.classes_}, got also {np.unique(y[~known])}"
             )
@@ -291,7 +304,7 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         else:
             labels, codes = np.unique(y, return_inverse=True)
             weight = np.array([float(self.class_weight.get(n, 1)) for n in labels.tolist()])[codes]
-        return weight if sample_weight is None else weight * sample_weight
+        return relative(weight) if sample_weight is None else relative(weight) * sample_weight
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return None if y.ndim == 2 else np.searchsorted(self.classes_, y)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_array
 from torch import nn
 
 from ..modules.losses import RegressionLoss
-from ._base import BaseNODE
+from ._base import LARGE, BaseNODE, no_prediction
 from ._data import Scaling, Table, scaling_of
 from ._params import documented, with_parameter
 
@@ -71,7 +71,7 @@ class NODERegressor(RegressorMixin, BaseNODE):
         """Go through the rows once, on top of what was learned before.
 
         The first call fixes the standardisation. The learning rate is constant, the state of the
-        optimizer is carried over, and there is no early stopping.
+        optimizer is carried over, and `early_stopping` is not looked at.
 
         Parameters
         ----------
@@ -115,15 +115,18 @@ class NODERegressor(RegressorMixin, BaseNODE):
         return self._decode(self._outputs(X))
 
     def __sklearn_tags__(self):
-        """Return the tags: there may be several targets."""
+        """Return the tags: there may be several targets, and counts are not negative."""
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        # scikit-learn's checks of several targets know none that may not be negative.
+        tags.target_tags.positive_only = self.loss == "poisson"
+        tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         if self.loss == "quantile" and self.quantile is None:
             raise ValueError("loss='quantile' needs a quantile, such as quantile=0.9, got None")
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        with np.errstate(**LARGE):
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(f"loss='poisson' needs targets that are not negative, got {y.min():g}")
         return y
@@ -134,7 +137,9 @@ class NODERegressor(RegressorMixin, BaseNODE):
         if self.link_ == "identity":
             self.target_scaling_ = scaling_of(y, table.weight, "y")
             return
-        mean = np.average(y, axis=0, weights=table.weight)
+        # In units of the largest, whose sum may be beyond the largest number.
+        largest = np.where(y.any(axis=0), y.max(axis=0), 1.0)
+        mean = np.average(y / largest, axis=0, weights=table.weight) * largest
         if not (mean > 0).all():
             raise ValueError("loss='poisson' needs targets with a positive mean, got only zeros")
         self.target_scaling_ = Scaling(np.zeros_like(mean), mean)
@@ -149,16 +154,24 @@ class NODERegressor(RegressorMixin, BaseNODE):
         return (y - mean) / scale
 
     def _decode(self, outputs: np.ndarray) -> np.ndarray:
-        values = np.exp(outputs) if self.link_ == "log" else outputs
-        values = values * self.target_scaling_.scale + self.target_scaling_.mean
+        with np.errstate(over="ignore"):
+            values = np.exp(outputs) if self.link_ == "log" else outputs
+            values = values * self.target_scaling_.scale + self.target_scaling_.mean
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            raise no_prediction(np.flatnonzero(~finite), "it is beyond the largest number")
         return values[:, 0] if values.shape[1] == 1 else values
 
     def _task(self) -> tuple[int, Callable[[], nn.Module]]:
-        return len(self.target_scaling_.scale), partial(RegressionLoss, self.loss, self.quantile)
+        quantile = None if self.quantile is None else float(self.quantile)
+        return len(self.target_scaling_.scale), partial(RegressionLoss, self.loss, quantile)
 
     def _score(
         self, outputs: np.ndarray, *, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> float:
         if len(y) < 2:
             return np.nan
-        return r2_score(y, self._decode(outputs), sample_weight=sample_weight)
+        # R² is the same for standardised targets, whose squares are numbers.
+        with np.errstate(over="ignore", invalid="ignore"):
+            predicted = np.exp(outputs) if self.link_ == "log" else outputs
+            return r2_score(self._encode(y), predicted, sample_weight=sample_weight)

@@ -21,6 +21,18 @@ CONFIGURATIONS = [
 ]
 
 
+TRAININGS = [
+    NODEClassifier(**QUICK, early_stopping=True),
+    NODERegressor(**QUICK, early_stopping=True),
+    NODEClassifier(**QUICK, schedule="one_cycle", gradient_clip=1.0, label_smoothing=0.1),
+    NODERegressor(**QUICK, schedule="cosine"),
+    NODERegressor(**QUICK, loss="absolute_error"),
+    NODERegressor(**QUICK, loss="huber"),
+    NODERegressor(**QUICK, loss="quantile", quantile=0.5),
+    NODERegressor(**{**QUICK, "max_epochs": 20}, loss="poisson"),
+]
+
+
 @parametrize_with_checks([NODEClassifier(), NODERegressor()])
 def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
@@ -35,6 +47,20 @@ def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
 )
 def test_every_configuration_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+@parametrize_with_checks(TRAININGS)
+def test_every_way_to_train_keeps_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [NODEClassifier(), NODERegressor()])
+def test_several_labels_and_several_targets_are_declared_and_so_checked(estimator):
+    tags = estimator.__sklearn_tags__()
+    if tags.classifier_tags is not None:
+        assert tags.classifier_tags.multi_label
+    else:
+        assert tags.target_tags.multi_output
 
 
 @pytest.mark.parametrize("estimator", [NODEClassifier(), NODERegressor()])

@@ -1,0 +1,84 @@
+"""Which rows are held back: a choice that depends on the rows, and not on how they are listed.
+
+Rows that are equal go to the same side, so that none is trained on and validated by, and a row of
+weight two is treated as two rows are. The order of the rows makes no difference.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["held_back"]
+
+
+def held_back(
+    X: Any, y: np.ndarray, strata: np.ndarray | None, fraction: float, seed: int
+) -> np.ndarray:
+    """Return a mask of the rows to validate by.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_matrix} of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Numbers.
+    strata : ndarray of shape (n_rows,) or None
+        Numbers from zero on, each of which is to have its share.
+    fraction : float
+        The part of the distinct rows to hold back.
+    seed : int
+        Of the choice.
+
+    Raises
+    ------
+    ValueError
+        If there are no two distinct rows.
+    """
+    rng = np.random.default_rng(seed)
+    keys = _mix(_hash(X, rng) + _hash(y.reshape(len(y), -1), rng))
+    distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    n = len(distinct)
+    if n < 2:
+        raise ValueError(
+            "there are no rows to validate by: early stopping needs two distinct rows, got "
+            f"n_samples={len(y)} and {n} distinct; set early_stopping=False, or give X_val and "
+            "y_val"
+        )
+    n_held = min(math.ceil(fraction * n), n - 1)
+    held = np.zeros(n, bool)
+    held[_evenly(strata[first] if strata is not None else np.zeros(n, int))[:n_held]] = True
+    return held[place]
+
+
+def _evenly(strata: np.ndarray) -> np.ndarray:
+    """Return an order of which every beginning has of each stratum its share."""
+    order = np.argsort(strata, kind="stable")
+    sizes = np.bincount(strata)
+    rank = np.empty(len(strata), int)
+    rank[order] = np.arange(len(strata)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.argsort((rank + 0.5) / sizes[strata], kind="stable")
+
+
+def _hash(table: Any, rng: np.random.Generator) -> np.ndarray:
+    """Return a number for each row that equal rows share; sparse zeros count as dense ones."""
+    factors = rng.integers(2**64, size=table.shape[1], dtype=np.uint64)
+    if not sparse.issparse(table):
+        return _mix(_bits(table)) @ factors
+    table = sparse.csr_array(table)
+    return sparse.csr_array((_mix(_bits(table.data)), table.indices, table.indptr), table.shape) @ (
+        factors
+    )
+
+
+def _bits(numbers: np.ndarray) -> np.ndarray:
+    # Adding zero makes one of the two zeros.
+    return (np.ascontiguousarray(numbers, np.float64) + 0.0).view(np.uint64)
+
+
+def _mix(bits: np.ndarray) -> np.ndarray:
+    """Let every bit depend on every other; the last step of MurmurHash3, which keeps zero."""
+    shift = np.uint64(33)
+    bits = (bits ^ (bits >> shift)) * np.uint64(0xFF51AFD7ED558CCD)
+    bits = (bits ^ (bits >> shift)) * np.uint64(0xC4CEB9FE1A85EC53)
+    return bits ^ (bits >> shift)
