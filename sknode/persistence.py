@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from ._files import Contents, check_writable, read, write
 from ._versions import versions
 from .estimators import NODEClassifier, NODERegressor
-from .estimators._base import BaseNODE, resolve_device
+from .estimators._base import BaseNODE
 from .estimators._data import Scaling
-from .estimators._params import check_params
+from .estimators._params import check_params, resolve_device
 from .estimators._training import Net, make_net
 from .modules import NODENetwork
 

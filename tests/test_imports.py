@@ -29,7 +29,7 @@ MAP = [
     {"modules"},
     {"estimators._schedule", "estimators._data", "estimators._fork", "estimators._split"},
     {"estimators._params"},
-    {"estimators._training", "estimators._callbacks"},
+    {"estimators._training", "estimators._callbacks", "estimators._prediction"},
     {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},
     {"estimators._base"},
     {"estimators.classifier", "estimators.regressor"},

@@ -1,11 +1,10 @@
 """What the estimators share: one signature, one way to fit, one way to run the network."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,32 +22,25 @@ from sklearn.utils.validation import (
 from skorch.callbacks import GradientNormClipping
 from torch import Tensor, nn
 
-from ..exceptions import SolverError
 from ..ode.tableau import TABLEAUS
 from ._callbacks import EarlyStopping, Recorder, Validator
 from ._checkpoint import Checkpointer
 from ._data import Rows, Scaling, Table, TrainingSet, scaling_of
-from ._fork import safe_after_fork
-from ._params import OPTIMIZERS, check_params
+from ._params import OPTIMIZERS, check_params, resolve_device, resolve_seed
+from ._prediction import outputs_of
 from ._progress import shown
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from ._split import held_back
 from ._training import Net, Recipe, make_net
 
-__all__ = ["LARGE", "BaseNODE", "no_prediction", "relative", "resolve_device"]
+__all__ = ["LARGE", "BaseNODE", "relative"]
 
 AUTO_BATCH_SIZE = 128
 AUTO_EARLY_STOPPING = 10_000
 FIXED_GRID_STEPS = 10
-# Bounds the memory of a prediction. Rows do not depend on each other, so neither does the result
-# on this number.
-PREDICTION_BATCH_SIZE = 4096
-N_NAMED_ROWS = 10
 # scikit-learn adds up all numbers to see whether they are finite, and numpy would warn of a sum
 # that is not.
 LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
-# The most that the native engine counts to.
-MAX_STEPS = 2**31 - 1
 
 
 class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -248,16 +240,15 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         checkpointer = self._checkpointer()
         seed = None if checkpointer is None else checkpointer.seed
         if seed is None:
-            seed = _seed(self.random_state)
+            seed = resolve_seed(self.random_state)
         table = self._read(X, y, sample_weight, learn=previous is None)
         if previous is not None:
             self._check_same_target(table.y)
         validation = self._read_validation(X_val, y_val, sample_weight_val)
         stops = self._stops_early(table, validation)
         if stops and validation is None:
-            strata = self._strata(table.y)
-            numbers = table.y if strata is None else strata
-            held = held_back(table.X, numbers, strata, float(self.validation_fraction), seed)
+            fraction = float(self.validation_fraction)
+            held = held_back(table.X, table.y, self._strata(table.y), fraction, seed)
             table, validation = table.take(~held), table.take(held)
         recipe = self._recipe(self._dtype(table.X, device), seed)
         callbacks: list[tuple[str, Any]] = [("recorder", Recorder())]
@@ -283,7 +274,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             previous = getattr(self, "net_", None)
             device = resolve_device(self.device)
             table = self._read(X, y, sample_weight, learn=previous is None, classes=classes)
-            recipe = self._recipe(self._dtype(table.X, device), _seed(self.random_state))
+            recipe = self._recipe(self._dtype(table.X, device), resolve_seed(self.random_state))
             recipe = recipe._replace(max_epochs=1, schedule="constant")
             callbacks = [("recorder", Recorder()), *_copies(self.callbacks)]
             start = None if previous is None else partial(_take_over, previous)
@@ -359,7 +350,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "solver": self.solver,
                 "tolerance": _floats(self.tolerance),
                 "n_steps": None if n_steps is None else int(n_steps),
-                "max_steps": min(int(self.max_steps), MAX_STEPS),
+                "max_steps": int(self.max_steps),
                 "adjoint": self.adjoint,
             },
             dtype=dtype,
@@ -433,53 +424,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             X = validate_data(
                 self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
             )
-        module = self.net_.module_.eval()
-        parameter = next(module.parameters())
-
-        def batch(start: int) -> Tensor:
-            part = X[start : start + PREDICTION_BATCH_SIZE]
-            return Rows(part, self.scaling_, parameter.device, parameter.dtype).take(slice(None))
-
-        starts = range(0, X.shape[0], PREDICTION_BATCH_SIZE)
-        for start in starts:
-            try:
-                with torch.no_grad(), safe_after_fork():
-                    outputs = _finite(function, batch(start))
-            except SolverError as error:
-                rows = (start + i for start in starts for i in _failing(function, batch(start)))
-                raise no_prediction(rows, str(error)) from error
-            yield outputs.cpu().numpy()
-
-
-def no_prediction(rows: Iterable[int], reason: str) -> SolverError:
-    """Return the error of rows that cannot be predicted."""
-    named = [str(row) for row in islice(rows, N_NAMED_ROWS + 1)]
-    named[N_NAMED_ROWS:] = ["..."] * (len(named) > N_NAMED_ROWS)
-    return SolverError(f"no prediction for the rows {', '.join(named)} of X: {reason}")
-
-
-def _finite(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    outputs = function(rows)
-    if not outputs.isfinite().all():
-        raise SolverError("the network's outputs are not finite; the rows or the weights are huge")
-    return outputs
-
-
-def _failing(function: Callable[[Tensor], Tensor], rows: Tensor) -> Iterator[int]:
-    """Find the rows that cannot be solved.
-
-    Rows do not depend on each other, so a batch fails where one of its rows fails alone.
-    """
-    try:
-        with torch.no_grad():
-            _finite(function, rows)
-    except SolverError:
-        if len(rows) == 1:
-            yield 0
-            return
-        half = len(rows) // 2
-        yield from _failing(function, rows[:half])
-        yield from (half + i for i in _failing(function, rows[half:]))
+        parameter = next(self.net_.module_.eval().parameters())
+        return outputs_of(function, X, self.scaling_, parameter)
 
 
 def _entry(epoch: dict[str, Any]) -> dict[str, float]:
@@ -544,25 +490,3 @@ def _take_over(previous: Net, net: Net) -> None:
         for group in net.optimizer_.param_groups:
             group["initial_lr"] *= faster
             group["lr"] = group["initial_lr"]
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Resolve a device, and complain if it is not there."""
-    if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(device)
-    available = {
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available.get(device.type, True):
-        raise ValueError(f"device={str(device)!r} is not available here; use 'cpu' or 'auto'")
-    return device
-
-
-def _seed(random_state: int | np.random.RandomState | None) -> int:
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    if random_state is None:
-        return int(np.random.default_rng().integers(2**31))
-    return int(random_state)

@@ -24,13 +24,24 @@ from ..ode.adjoint import ADJOINTS
 from ..ode.tableau import TABLEAUS
 from ._schedule import SCHEDULES
 
-__all__ = ["OPTIMIZERS", "PARAMETERS", "Parameter", "check_params", "documented", "with_parameter"]
+__all__ = [
+    "OPTIMIZERS",
+    "PARAMETERS",
+    "Parameter",
+    "check_params",
+    "documented",
+    "resolve_device",
+    "resolve_seed",
+    "with_parameter",
+]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
+# The discrete adjoint keeps them all.
+MOST_STEPS = 1_000_000
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "float64")
 
@@ -56,8 +67,8 @@ class Parameter(NamedTuple):
     description: str
 
 
-def _integer(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not _boolean(value) and int(value) >= least
+def _integer(value: Any, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, Integral) and not _boolean(value) and least <= int(value) <= most
 
 
 def _number(value: Any, above: float = -math.inf) -> bool:
@@ -130,7 +141,7 @@ def _class_weight(value: Any) -> bool:
 def _random_state(value: Any) -> bool:
     if isinstance(value, np.random.RandomState) or value is None:
         return True
-    return _integer(value, 0) and value < 2**32
+    return _integer(value, 0, 2**32 - 1)
 
 
 def _choices(names: Any) -> str:
@@ -196,15 +207,15 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "n_steps": Parameter(
         "int or None",
-        "a positive integer or None",
-        lambda value: value is None or _integer(value, 1),
+        "a positive integer or None, and no more than a million",
+        lambda value: value is None or _integer(value, 1, MOST_STEPS),
         "Number of equal steps from t = 0 to t = 1. None: 10 for the solvers without an error "
         "estimate, steps by `tolerance` for the others.",
     ),
     "max_steps": Parameter(
         "int",
-        "a positive integer",
-        lambda value: _integer(value, 1),
+        "a positive integer, and no more than a million",
+        lambda value: _integer(value, 1, MOST_STEPS),
         "An adaptive solve that needs more steps raises `SolverError`.",
     ),
     "adjoint": Parameter(
@@ -396,6 +407,29 @@ def check_params(estimator: BaseEstimator) -> None:
         parameter = PARAMETERS[name]
         if not parameter.allowed(value):
             raise ValueError(f"{name} must be {parameter.must_be}, got {value!r}")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Resolve a device, and complain if it is not there."""
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device)
+    available = {
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(device.type, True):
+        raise ValueError(f"device={str(device)!r} is not available here; use 'cpu' or 'auto'")
+    return device
+
+
+def resolve_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed, a new one for None."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(random_state)
 
 
 T = TypeVar("T", bound=type)

@@ -22,7 +22,7 @@ def held_back(
     ----------
     X : {ndarray, csr_matrix} of shape (n_rows, n_features)
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        Numbers.
+        Only its order counts, so that its unit does not.
     strata : ndarray of shape (n_rows,) or None
         Numbers from zero on, each of which is to have its share.
     fraction : float
@@ -36,7 +36,8 @@ def held_back(
         If there are no two distinct rows.
     """
     rng = np.random.default_rng(seed)
-    keys = _mix(_hash(X, rng) + _hash(y.reshape(len(y), -1), rng))
+    ranks = np.unique(y, axis=0 if y.ndim == 2 else None, return_inverse=True)[1]
+    keys = _mix(_hash(X, rng) + _hash(ranks.reshape(-1, 1), rng))
     distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
     n = len(distinct)
     if n < 2:

@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_array
 from torch import nn
 
 from ..modules.losses import RegressionLoss
-from ._base import LARGE, BaseNODE, no_prediction
+from ._base import LARGE, BaseNODE
 from ._data import Scaling, Table, scaling_of
 from ._params import documented, with_parameter
+from ._prediction import no_prediction
 
 __all__ = ["NODERegressor"]
 
@@ -151,7 +152,8 @@ class NODERegressor(RegressorMixin, BaseNODE):
             raise ValueError(
                 f"y must have {len(scale)} targets, as in the fit before, got {y.shape[1]}"
             )
-        return (y - mean) / scale
+        with np.errstate(over="ignore"):
+            return (y - mean) / scale
 
     def _decode(self, outputs: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -172,6 +174,9 @@ class NODERegressor(RegressorMixin, BaseNODE):
         if len(y) < 2:
             return np.nan
         # R² is the same for standardised targets, whose squares are numbers.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(**LARGE):
+            true = self._encode(y)
             predicted = np.exp(outputs) if self.link_ == "log" else outputs
-            return r2_score(self._encode(y), predicted, sample_weight=sample_weight)
+            if not np.isfinite(true).all() or not np.isfinite(predicted).all():
+                return -np.inf
+            return r2_score(true, predicted, sample_weight=sample_weight)

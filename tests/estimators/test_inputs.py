@@ -681,7 +681,10 @@ def test_labels_of_another_form_are_refused_when_going_on(again):
 @BOTH
 def test_early_stopping_with_one_row_says_what_to_do(estimator, y):
     model = estimator(**TINY, early_stopping=True)
-    message = "needs two rows, got 1; set early_stopping=False, or give X_val and y_val"
+    message = (
+        "needs two distinct rows, got n_samples=1 and 1 distinct; set early_stopping=False, "
+        "or give X_val and y_val"
+    )
     with pytest.raises(ValueError, match=message):
         model.fit(X[:1], y[:1])
     with pytest.raises(ValueError, match=message):

@@ -54,6 +54,16 @@ def test_the_order_and_the_form_of_the_rows_do_not_matter():
     np.testing.assert_array_equal(held_back(np.where(X > 0, X, -0.0), Y, None, 0.2, 0), expected)
 
 
+def test_the_unit_of_the_targets_does_not_matter():
+    held = held_back(X, Y, None, 0.2, 0)
+    np.testing.assert_array_equal(held_back(X, 1e300 * Y + 1, None, 0.2, 0), held)
+    names = np.array(["a", "b", "c"])[np.arange(200) % 3]
+    codes = np.arange(200) % 3
+    np.testing.assert_array_equal(
+        held_back(X, names, codes, 0.2, 0), held_back(X, codes, codes, 0.2, 0)
+    )
+
+
 def test_equal_rows_are_on_the_same_side():
     repeats = rng.integers(1, 5, 200)
     held = held_back(X, Y, None, 0.2, 0)

@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, EarlyStopping
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
-from sknode.estimators import _base
+from sknode.estimators import _base, _prediction
 from sknode.estimators._data import Scaling, scaling_of
 from sknode.estimators._schedule import SCHEDULES
 
@@ -313,7 +313,7 @@ def test_a_failed_solve_in_a_prediction_names_the_rows():
 
 
 def test_rows_are_named_by_their_place_in_the_whole_table(monkeypatch):
-    monkeypatch.setattr(_base, "PREDICTION_BATCH_SIZE", 100)
+    monkeypatch.setattr(_prediction, "BATCH_SIZE", 100)
     test_a_failed_solve_in_a_prediction_names_the_rows()
 
 

@@ -34,3 +34,18 @@ def test_a_trajectory_at_time_zero_is_the_start():
 def test_an_unknown_lift_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="lift='cubic' is not known; choose from"):
         NODENetwork(4, 3, lift="cubic")
+
+
+@pytest.mark.parametrize("lift", ["identity", "linear"])
+def test_weights_drawn_anew_are_those_a_new_network_would_have(lift):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        fresh = NODENetwork(4, 3, lift=lift, augment_dim=1)
+        state = torch.get_rng_state()
+        with torch.device("meta"):
+            network = NODENetwork(4, 3, lift=lift, augment_dim=1)
+        network.to_empty(device="cpu")
+        network.reset_parameters(torch.Generator().manual_seed(3))
+        assert torch.equal(torch.get_rng_state(), state)
+    for a, b in zip(network.parameters(), fresh.parameters(), strict=True):
+        assert torch.equal(a, b)

@@ -1,0 +1,77 @@
+"""A network run on rows, in parts, and the rows on which it cannot be run."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..exceptions import SolverError
+from ._data import Rows, Scaling
+from ._fork import safe_after_fork
+
+__all__ = ["no_prediction", "outputs_of"]
+
+# Bounds the memory of a prediction. Rows do not depend on each other, so neither does the result
+# on this number.
+BATCH_SIZE = 4096
+N_NAMED_ROWS = 10
+
+
+def outputs_of(
+    function: Callable[[Tensor], Tensor], X: Any, scaling: Scaling, like: Tensor
+) -> Iterator[np.ndarray]:
+    """Yield what a function makes of the standardised rows of X, a batch at a time.
+
+    Raises
+    ------
+    SolverError
+        If a solve fails or its end is not finite. It names the rows.
+    """
+
+    def batch(start: int) -> Tensor:
+        part = X[start : start + BATCH_SIZE]
+        return Rows(part, scaling, like.device, like.dtype).take(slice(None))
+
+    starts = iter(range(0, X.shape[0], BATCH_SIZE))
+    for start in starts:
+        try:
+            outputs = _finite(function, batch(start))
+        except SolverError as error:
+            rest = (start, *starts)
+            rows = (later + i for later in rest for i in _failing(function, batch(later)))
+            raise no_prediction(rows, str(error)) from error
+        yield outputs.cpu().numpy()
+
+
+def no_prediction(rows: Iterable[int], reason: str) -> SolverError:
+    """Return the error of rows that cannot be predicted."""
+    named = [str(row) for row in islice(rows, N_NAMED_ROWS + 1)]
+    named[N_NAMED_ROWS:] = ["..."] * (len(named) > N_NAMED_ROWS)
+    return SolverError(f"no prediction for the rows {', '.join(named)} of X: {reason}")
+
+
+def _finite(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    with torch.no_grad(), safe_after_fork():
+        outputs = function(rows)
+    if not outputs.isfinite().all():
+        raise SolverError("the network's outputs are not finite; the rows or the weights are huge")
+    return outputs
+
+
+def _failing(function: Callable[[Tensor], Tensor], rows: Tensor) -> Iterator[int]:
+    """Find the rows that cannot be solved.
+
+    Rows do not depend on each other, so a batch fails where one of its rows fails alone.
+    """
+    try:
+        _finite(function, rows)
+    except SolverError:
+        if len(rows) == 1:
+            yield 0
+            return
+        half = len(rows) // 2
+        yield from _failing(function, rows[:half])
+        yield from (half + i for i in _failing(function, rows[half:]))
