@@ -110,7 +110,7 @@ class Net(NeuralNet):
     generator : torch.Generator
         Orders the rows.
     last_good : Snapshot
-        The weights of the last finite loss.
+        The weights whose loss last was finite, and could be differentiated.
     last_batch : tuple or None
         The rows, the targets and weights that it was last trained on.
     n_retries : int
@@ -215,11 +215,11 @@ class Net(NeuralNet):
         batches = self.history[-1]["batches"]
         if batches and "train_batch_size" not in batches[-1]:
             batches.pop()
+            self.last_good.restore()
         if not batches:
             del self.history[-1]
         if self.interrupted or not self.history:
             raise KeyboardInterrupt
-        self.last_good.restore()
         self.interrupted = True
 
     def _run_epoch(self, batches: Batches) -> None:
@@ -270,8 +270,8 @@ class Net(NeuralNet):
         loss = self.get_loss(y_pred, target, X=X, training=True)
         if not math.isfinite(loss.item()):
             raise NotFiniteError(f"the loss became {loss.item()}")
-        self.last_good.take()
         loss.backward()
+        self.last_good.take()
         return {"loss": loss, "y_pred": y_pred}
 
     def get_loss(

@@ -289,9 +289,9 @@ def test_a_killed_training_loses_at_most_one_interval(tmp_path, uninterrupted, n
             assert kept >= done.value - INTERVAL
         else:
             assert done.value <= INTERVAL
-    process, done = start_training(str(path), result)
+    process, _done = start_training(str(path), result)
     process.join()
-    assert done.value == SETTINGS["max_epochs"]
+    assert process.exitcode == 0
     assert result.read_bytes() == uninterrupted
 
 

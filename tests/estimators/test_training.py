@@ -249,6 +249,33 @@ def test_going_back_restores_weights_and_optimizer_exactly():
     assert kept["checked"]
 
 
+def test_a_backward_solve_that_fails_is_taken_back_too(monkeypatch):
+    from sknode.estimators._training import Net
+
+    real, calls = Net.get_loss, []
+
+    class Fails(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            raise SolverError("the backward solve failed")
+
+    def get_loss(net, *args, **kwargs):
+        calls.append([parameter.detach().clone() for parameter in net.module_.parameters()])
+        loss = real(net, *args, **kwargs)
+        return Fails.apply(loss) if len(calls) == 5 else loss
+
+    monkeypatch.setattr(Net, "get_loss", get_loss)
+    with pytest.warns(TrainingWarning, match="the backward solve failed; going on"):
+        NODEClassifier(**QUICK, batch_size=50).fit(*IRIS)
+    # The sixth call is the second try, with the weights that the fourth batch was solved with.
+    assert all(map(torch.equal, calls[5], calls[3]))
+    assert not all(map(torch.equal, calls[4], calls[3]))
+
+
 def test_weights_ruined_by_the_very_last_step_are_taken_back():
     model = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(9, spoil)])
     with pytest.warns(
@@ -373,6 +400,16 @@ def test_an_interrupt_within_a_batch_goes_back_to_the_last_good_weights(monkeypa
         model.fit(*IRIS)
     assert np.isfinite(model.predict_proba(IRIS[0])).all()
     assert len(model.history_) == 2
+
+
+def test_an_interrupt_between_batches_keeps_the_last_step():
+    interrupted = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(5, raise_interrupt)])
+    with pytest.warns(TrainingWarning, match="in epoch 2 of 3, after batch 2"):
+        interrupted.fit(*IRIS)
+    pressed = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(5, press_ctrl_c)])
+    with pytest.warns(TrainingWarning):
+        pressed.fit(*IRIS)
+    assert same_weights(interrupted, pressed)
 
 
 @pytest.mark.parametrize("call", [1, 4])
