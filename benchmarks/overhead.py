@@ -14,12 +14,12 @@ import numpy as np
 import sklearn
 import torch
 from sklearn.datasets import load_digits
-from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from torch.nn.functional import cross_entropy
 
 import sknode
 from sknode import NODEClassifier
+from sknode.estimators._data import scaling_of
 from sknode.estimators._schedule import SCHEDULES
 from sknode.modules import NODENetwork
 
@@ -52,13 +52,13 @@ def bare_epochs(
     X: np.ndarray, y: np.ndarray, schedule: str, n_epochs: int
 ) -> Iterator[tuple[float, float]]:
     """Train as the estimator does, to the same bits, and yield the seconds of every epoch."""
-    rows = torch.from_numpy(StandardScaler().fit_transform(X))
+    mean, scale = scaling_of(X, None, "X")
+    rows = torch.from_numpy((X - mean) / scale)
     target = torch.from_numpy(y)
     network = NODENetwork(
-        X.shape[1], len(np.unique(y)), hidden_layer_sizes=[32], solver="dopri5", tolerance=1e-3
-    )
-    network.reset_parameters(torch.Generator().manual_seed(0))
-    network.double()
+        X.shape[1], len(np.unique(y)), hidden_layer_sizes=[32], solver="dopri5", tolerance=1e-3,
+        generator=torch.Generator().manual_seed(0),
+    ).double()  # fmt: skip
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2, fused=True)
     generator = torch.Generator().manual_seed(0)
     n_batches = -(-len(rows) // BATCH_SIZE)

@@ -353,10 +353,8 @@ def make_net(
 def _network(recipe: Recipe) -> NODENetwork:
     # Drawn on the CPU, in one precision and by a generator of its own, so that the weights depend
     # on nothing but the seed: neither on the device, nor the dtype, nor what other threads draw.
-    with torch.device("meta"):
-        network = NODENetwork(**recipe.network)
-    network.to_empty(device="cpu").reset_parameters(torch.Generator().manual_seed(recipe.seed))
-    return network.to(recipe.dtype)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    return NODENetwork(**recipe.network, generator=generator).to(recipe.dtype)
 
 
 def _on_the_host(state: Any) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..ode.field import DenseForm, Dynamics, Stack, Tape
 from .activations import ACTIVATIONS
 
-__all__ = ["MLPField", "draw_linear"]
+__all__ = ["MLPField", "linear"]
 
 
 class MLPField(nn.Module):
@@ -28,6 +28,8 @@ class MLPField(nn.Module):
         Between the layers; the last is linear.
     time_dependent : bool, default=True
         Whether t is an input beside z.
+    generator : torch.Generator or None, default=None
+        Draws the initial weights; None: torch's global one.
 
     Attributes
     ----------
@@ -54,6 +56,7 @@ class MLPField(nn.Module):
         hidden_layer_sizes: Sequence[int] = (64, 64),
         activation: str = "tanh",
         time_dependent: bool = True,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         sizes: list[Any] = [n_dims, *hidden_layer_sizes, n_dims]
@@ -70,13 +73,8 @@ class MLPField(nn.Module):
         self.time_dependent = time_dependent
         sizes_in = [n_dims + time_dependent, *sizes[1:-1]]
         self.layers = nn.ModuleList(
-            nn.Linear(n_in, n_out) for n_in, n_out in zip(sizes_in, sizes[1:], strict=True)
+            linear(n_in, n_out, generator) for n_in, n_out in zip(sizes_in, sizes[1:], strict=True)
         )
-
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw new weights, as `nn.Linear` does, from a generator of one's own."""
-        for layer in self.layers:
-            draw_linear(cast(nn.Linear, layer), generator)
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Return f(t, z), of the shape of z; t is () or broadcasts against z[..., :1]."""
@@ -105,12 +103,19 @@ class MLPField(nn.Module):
         return DenseDynamics(self.dense_form(), z0)
 
 
-def draw_linear(layer: nn.Linear, generator: torch.Generator | None) -> None:
-    """Draw what `layer.reset_parameters()` would draw if the generator were the global one."""
-    bound = layer.in_features**-0.5
+def linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
+    """Return an `nn.Linear` whose numbers are drawn as its own are, but by a given generator."""
+    if generator is None:
+        return nn.Linear(n_in, n_out)
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = n_in, n_out
+    layer.weight = nn.Parameter(torch.empty(n_out, n_in))
+    layer.bias = nn.Parameter(torch.empty(n_out))
     with torch.no_grad():
         nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        layer.bias.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
+    return layer
 
 
 class DenseTape(Tape):

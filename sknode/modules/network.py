@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .block import ODEBlock
-from .fields import MLPField, draw_linear
+from .fields import MLPField, linear
 
 __all__ = ["LIFTS", "NODENetwork"]
 
@@ -27,7 +27,7 @@ class NODENetwork(nn.Module):
         Number of dimensions of the linear lift.
     augment_dim : int, default=0
         Number of zeros appended to z(0) after the lift.
-    hidden_layer_sizes, activation, time_dependent
+    hidden_layer_sizes, activation, time_dependent, generator
         As in `MLPField`.
     solver, tolerance, n_steps, max_steps, adjoint
         As in `ODEBlock`.
@@ -66,6 +66,7 @@ class NODENetwork(nn.Module):
         n_steps: int | None = None,
         max_steps: int = 1000,
         adjoint: str | None = "discrete",
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         if lift not in LIFTS:
@@ -73,11 +74,11 @@ class NODENetwork(nn.Module):
         self.lift: nn.Module = nn.Identity()
         n_dims = n_features
         if lift == "linear":
-            self.lift = nn.Linear(n_features, lift_dim)
+            self.lift = linear(n_features, lift_dim, generator)
             n_dims = lift_dim
         self.augment_dim = augment_dim
         n_dims += augment_dim
-        field = MLPField(n_dims, hidden_layer_sizes, activation, time_dependent)
+        field = MLPField(n_dims, hidden_layer_sizes, activation, time_dependent, generator)
         _start_near_identity(field)
         self.block = ODEBlock(
             field,
@@ -87,16 +88,7 @@ class NODENetwork(nn.Module):
             max_steps=max_steps,
             adjoint=adjoint,
         )
-        self.head = nn.Linear(n_dims, n_outputs)
-
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw new weights from a generator of one's own, and start as a new network does."""
-        if isinstance(self.lift, nn.Linear):
-            draw_linear(self.lift, generator)
-        field = cast(MLPField, self.block.field)
-        field.reset_parameters(generator)
-        _start_near_identity(field)
-        draw_linear(self.head, generator)
+        self.head = linear(n_dims, n_outputs, generator)
 
     def start(self, x: Tensor) -> Tensor:
         """Return z(0), (rows, n_dims), of rows x, (rows, n_features)."""

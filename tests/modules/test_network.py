@@ -37,15 +37,14 @@ def test_an_unknown_lift_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize("lift", ["identity", "linear"])
-def test_weights_drawn_anew_are_those_a_new_network_would_have(lift):
+def test_a_generator_of_ones_own_draws_what_the_global_one_would(lift):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        fresh = NODENetwork(4, 3, lift=lift, augment_dim=1)
+        expected = NODENetwork(4, 3, lift=lift, augment_dim=1)
         state = torch.get_rng_state()
-        with torch.device("meta"):
-            network = NODENetwork(4, 3, lift=lift, augment_dim=1)
-        network.to_empty(device="cpu")
-        network.reset_parameters(torch.Generator().manual_seed(3))
+        generator = torch.Generator().manual_seed(3)
+        network = NODENetwork(4, 3, lift=lift, augment_dim=1, generator=generator)
         assert torch.equal(torch.get_rng_state(), state)
-    for a, b in zip(network.parameters(), fresh.parameters(), strict=True):
+    assert str(network) == str(expected)
+    for a, b in zip(network.parameters(), expected.parameters(), strict=True):
         assert torch.equal(a, b)
