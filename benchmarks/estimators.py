@@ -72,7 +72,11 @@ def contenders(X, y, classify: bool, epochs: int) -> dict[str, tuple[BaseEstimat
         **({"criterion": nn.CrossEntropyLoss} if classify else {}),
     )  # fmt: skip
     ours = (NODEClassifier if classify else NODERegressor)(
-        hidden_layer_sizes=(WIDTH,), max_epochs=epochs, batch_size=BATCH, random_state=0
+        hidden_layer_sizes=(WIDTH,),
+        max_epochs=epochs,
+        batch_size=BATCH,
+        random_state=0,
+        early_stopping=False,
     )
     mlp = (MLPClassifier if classify else MLPRegressor)(
         hidden_layer_sizes=(WIDTH,), max_iter=epochs, batch_size=min(BATCH, len(X)),

@@ -78,7 +78,7 @@ def read(path: Path, kind: str) -> Contents:
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["sknode"])
         tensors = safetensors.torch.load(data)
         found_kind, found_format = header["kind"], int(header["format"])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a file of sknode: {error}") from error
     if found_kind != kind:
         raise ValueError(f"{path} is a {found_kind}, not a {kind}")

@@ -13,7 +13,7 @@ from ._versions import versions
 from .estimators import NODEClassifier, NODERegressor
 from .estimators._base import BaseNODE
 from .estimators._data import Scaling
-from .estimators._params import check_params, resolve_device
+from .estimators._params import check_params, device_or_cpu, resolve_device
 from .estimators._training import Net, make_net
 from .modules import NODENetwork
 
@@ -168,12 +168,8 @@ def _net(estimator: Any, contents: Contents, device: str | torch.device | None) 
     recipe = estimator._recipe(dtype, int(header["seed"]))
     network = _decoded(header["network"])
     _check_network(network, recipe.network, estimator, dtype, weights)
-    if device is None:
-        try:
-            device = resolve_device(estimator.device)
-        except ValueError:
-            device = "cpu"
-    net = make_net(recipe._replace(network=network), resolve_device(device))
+    here = device_or_cpu(estimator.device) if device is None else resolve_device(device)
+    net = make_net(recipe._replace(network=network), here)
     net.module_.load_state_dict(weights)
     return net
 

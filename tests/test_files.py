@@ -78,6 +78,7 @@ def forged(header: str) -> bytes:
     [
         ("{", "is not a file of sknode"),
         ("[]", "is not a file of sknode"),
+        ("[" * 100_000, "is not a file of sknode"),
         ("{}", "is not a file of sknode"),
         ('{"kind": "checkpoint", "format": 1}', "is a checkpoint, not a model"),
         ('{"kind": "model", "format": 99}', "by a newer sknode, in format 99.* upgrade"),

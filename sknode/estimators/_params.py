@@ -29,6 +29,7 @@ __all__ = [
     "PARAMETERS",
     "Parameter",
     "check_params",
+    "device_or_cpu",
     "documented",
     "resolve_device",
     "resolve_seed",
@@ -421,6 +422,14 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if not available.get(device.type, True):
         raise ValueError(f"device={str(device)!r} is not available here; use 'cpu' or 'auto'")
     return device
+
+
+def device_or_cpu(device: str | torch.device) -> torch.device:
+    """Resolve a device, which is the CPU where it is not there."""
+    try:
+        return resolve_device(device)
+    except ValueError:
+        return torch.device("cpu")
 
 
 def resolve_seed(random_state: int | np.random.RandomState | None) -> int:

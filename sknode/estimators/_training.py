@@ -21,6 +21,7 @@ from ..exceptions import SolverError, TrainingError, TrainingWarning
 from ..modules import NODENetwork
 from ._data import Batches, TrainingSet
 from ._fork import safe_after_fork
+from ._params import device_or_cpu
 from ._schedule import SCHEDULES
 
 __all__ = ["Net", "Recipe", "Snapshot", "make_net"]
@@ -36,7 +37,7 @@ class Recipe(NamedTuple):
     dtype : torch.dtype
         Of its weights.
     criterion : callable
-        Makes the loss, with one value per row.
+        Makes the loss, with one value per row, or per output of a row.
     optimizer : type
         A subclass of torch.optim.Optimizer.
     optimizer_options : dict
@@ -227,13 +228,13 @@ class Net(NeuralNet):
         for i, batch in enumerate(batches):
             self._schedule((epoch + i / n_batches) / self.max_epochs)
             self.notify("on_batch_begin", batch=batch, training=True)
-            self.last_batch = batch
             step = self.train_step(batch)
             self.history.record_batch("train_loss", step["loss"].item())
             self.history.record_batch("train_batch_size", len(batch[0]))
             self.notify("on_batch_end", batch=batch, training=True, **step)
             if self.interrupted:
-                return
+                break
+        self.last_batch = batch
 
     def _schedule(self, progress: float) -> None:
         """Set the learning rate; a constant one is left to skorch's callbacks."""
@@ -252,7 +253,8 @@ class Net(NeuralNet):
         except (SolverError, NotFiniteError) as error:
             self._go_back(error)
         else:
-            self.on_probation = False
+            if self.on_probation:
+                self.on_probation = False
             return step
         try:
             return super().train_step(batch)
@@ -285,10 +287,12 @@ class Net(NeuralNet):
         return self.get_losses(y_pred, y_true).mean()
 
     def get_losses(self, y_pred: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
-        """Return the weighted losses of the rows."""
+        """Return the weighted losses of the rows, one for each or for each of its outputs."""
         target, weight = y_true
         losses = self.criterion_(y_pred, target)
-        return losses if weight is None else losses * weight
+        if weight is None:
+            return losses
+        return losses * (weight if losses.ndim == 1 else weight.unsqueeze(1))
 
     def _go_back(self, error: Exception) -> None:
         """Restore the last good weights, and learn more slowly from here on."""
@@ -376,8 +380,7 @@ def _as_tensors(state: Any) -> Any:
 
 def _remake(recipe: Recipe, device: str, state: dict[str, Any]) -> Net:
     """Make a net as it was pickled, on the CPU if its device is not there."""
-    there = torch.device(device).type != "cuda" or torch.cuda.is_available()
-    net = make_net(recipe, torch.device(device if there else "cpu"))
+    net = make_net(recipe, device_or_cpu(device))
     net.module_.load_state_dict(_as_tensors(state["module"]))
     net.optimizer_.load_state_dict(_as_tensors(state["optimizer"]))
     net.generator.set_state(_as_tensors(state["generator"]))

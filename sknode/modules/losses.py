@@ -1,4 +1,4 @@
-"""Losses with one value per row: the mean over the row's outputs."""
+"""Losses that are not averaged yet, over rows or outputs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,8 @@ class BinaryLogLoss(nn.Module):
     >>> import torch
     >>> from sknode.modules.losses import BinaryLogLoss
     >>> BinaryLogLoss()(torch.zeros(2, 1), torch.ones(2, 1))
-    tensor([0.6931, 0.6931])
+    tensor([[0.6931],
+            [0.6931]])
     """
 
     def __init__(self, smoothing: float = 0.0) -> None:
@@ -31,10 +32,10 @@ class BinaryLogLoss(nn.Module):
         self.smoothing = smoothing
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the losses ``(rows,)`` of log-odds and labels ``(rows, n_outputs)``."""
+        """Return the losses of log-odds and labels, all of shape ``(rows, n_outputs)``."""
         if self.training and self.smoothing:
             target = torch.lerp(target, torch.full_like(target, 0.5), self.smoothing)
-        return F.binary_cross_entropy_with_logits(outputs, target, reduction="none").mean(1)
+        return F.binary_cross_entropy_with_logits(outputs, target, reduction="none")
 
 
 class CategoricalLogLoss(nn.Module):
@@ -78,7 +79,8 @@ class RegressionLoss(nn.Module):
     >>> import torch
     >>> from sknode.modules.losses import RegressionLoss
     >>> RegressionLoss("quantile", 0.9)(torch.zeros(2, 1), torch.tensor([[1.0], [-1.0]]))
-    tensor([0.9000, 0.1000])
+    tensor([[0.9000],
+            [0.1000]])
     """
 
     def __init__(self, name: str, quantile: float | None = None) -> None:
@@ -88,8 +90,8 @@ class RegressionLoss(nn.Module):
             self.function = partial(_quantile, quantile=quantile)
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the losses ``(rows,)`` of outputs and targets ``(rows, n_outputs)``."""
-        return self.function(outputs, target, reduction="none").mean(1)
+        """Return the losses of outputs and targets, all of shape ``(rows, n_outputs)``."""
+        return self.function(outputs, target, reduction="none")
 
 
 def _quantile(
