@@ -352,4 +352,4 @@ def test_training_starts_with_the_step_that_suited_the_last_batch(solver):
         ends = [block(rows(30, seed=seed)) for block in blocks]
         torch.testing.assert_close(*ends, rtol=1e-11, atol=1e-11)
         assert torch.equal(blocks[0].stats.accepted, blocks[1].stats.accepted)
-        assert float(blocks[0]._first_step) == float(blocks[1]._first_step)
+        assert float(blocks[0].first_step) == float(blocks[1].first_step)
