@@ -53,6 +53,8 @@ class Checkpointer(Callback):
         }
         check_writable(path)
         self.saved = read(path, "checkpoint") if path.exists() else None
+        if self.saved is not None and not set(self.saved.header) >= {"identity", "seed", "ended"}:
+            raise ValueError(f"{path} is not a checkpoint of a training; delete it")
 
     @property
     def seed(self) -> int | None:
@@ -75,7 +77,12 @@ class Checkpointer(Callback):
                 f"the checkpoint {self.path} is that of another training, which differs in "
                 f"{', '.join(differing)}; delete it, or name another path"
             )
-        _resume(net, self.saved)
+        try:
+            _resume(net, self.saved)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"the checkpoint {self.path} cannot be gone on from ({error}); delete it"
+            ) from error
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write, unless the epoch was cut short: it could not be gone on from."""

@@ -12,7 +12,6 @@ from torch import Tensor
 
 __all__ = ["Batches", "Rows", "Scaling", "Table", "TrainingSet", "scaling_of"]
 
-
 # A quarter of the largest double: differences of two such are numbers, and their halves.
 LARGEST = np.finfo(np.float64).max / 4
 
@@ -29,7 +28,7 @@ def scaling_of(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
 
     They are sought in units of the largest value of a column, whose square may not be a number.
     """
-    low, high = (np.asarray(_dense(limit(X)), np.float64).ravel() for limit in (_least, _greatest))
+    low, high = _limits(X)
     unit = np.maximum(np.abs(low), np.abs(high))
     if (unit > LARGEST).any():
         raise ValueError(
@@ -51,16 +50,12 @@ def scaling_of(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
     return Scaling(mean, scale)
 
 
-def _least(X: Any) -> Any:
-    return X.min(axis=0)
-
-
-def _greatest(X: Any) -> Any:
-    return X.max(axis=0)
-
-
-def _dense(row: Any) -> np.ndarray:
-    return row.toarray() if sparse.issparse(row) else row
+def _limits(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest value of each column."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    if sparse.issparse(X):
+        low, high = low.toarray().ravel(), high.toarray().ravel()
+    return low.astype(np.float64), high.astype(np.float64)
 
 
 class Table(NamedTuple):

@@ -222,6 +222,24 @@ def test_a_file_that_is_no_checkpoint_is_not_touched(tmp_path):
         model.fit(*IRIS)
 
 
+def test_a_checkpoint_with_a_right_checksum_and_wrong_contents_is_refused(tmp_path):
+    path = tmp_path / "x"
+    model = NODEClassifier(**QUICK, checkpoint=path).fit(*IRIS)
+    tensors, header = read(path, "checkpoint")
+    del header["kind"], header["format"]
+    for name in ("module.head.bias", "optimizer.0.step", "generator"):
+        fewer = {key: value for key, value in tensors.items() if key != name}
+        _files.write(path, "checkpoint", fewer, header)
+        with pytest.raises(ValueError, match="cannot be gone on from"):
+            model.fit(*IRIS)
+    for name in header:
+        less = {key: value for key, value in header.items() if key != name}
+        _files.write(path, "checkpoint", tensors, less)
+        with pytest.raises(ValueError, match=r"delete it"):
+            model.fit(*IRIS)
+    assert model.n_iter_ == QUICK["max_epochs"]
+
+
 def test_a_place_where_no_checkpoint_can_be_is_refused_before_training(tmp_path):
     for path, message in ((tmp_path, "is a folder"), (tmp_path / "no" / "x", "does not exist")):
         with pytest.raises(ValueError, match=message):
