@@ -488,5 +488,6 @@ def _take_over(previous: Net, net: Net) -> None:
         faster = net.recipe.learning_rate / previous.recipe.learning_rate
         net.optimizer_.load_state_dict(previous.optimizer_.state_dict())
         for group in net.optimizer_.param_groups:
+            group.update(net.recipe.optimizer_options)
             group["initial_lr"] *= faster
             group["lr"] = group["initial_lr"]

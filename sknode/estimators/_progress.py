@@ -49,12 +49,17 @@ class ProgressLine(Callback):
         self.line.refresh()
         self.line.stop()
 
+    def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Count the batches to come."""
+        self._n_batches = len(net.get_iterator(dataset_train))
+
     def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Show the part of the epoch that is done, a few times a second."""
         now = time.perf_counter()
         if now >= self._next:
             self._next = now + 1 / REFRESHES_PER_SECOND
-            self.line.refresh()
+            part = len(net.history[-1]["batches"]) / self._n_batches
+            self.line.update(self.task, completed=len(net.history) - 1 + part, refresh=True)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Show what the epoch came to."""

@@ -61,6 +61,16 @@ def test_a_terminal_sees_one_line_that_changes(monkeypatch):
     assert shown.index(hidden) < shown.index(visible)
 
 
+def test_a_terminal_sees_long_epochs_go_by(monkeypatch):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120, color_system=None)
+    monkeypatch.setattr(_progress, "Console", lambda: console)
+    monkeypatch.setattr(_progress, "REFRESHES_PER_SECOND", 1e9)
+    NODEClassifier(**{**QUICK, "max_epochs": 1}, batch_size=10, verbose=1).fit(*IRIS)
+    bars = set(re.findall("[━╸╺ ]{20}", out.getvalue()))
+    assert len(bars) >= 5
+
+
 def test_a_terminal_gets_its_cursor_back_after_a_failure(monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)

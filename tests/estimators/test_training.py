@@ -524,6 +524,8 @@ def test_a_changed_learning_rate_is_taken_up_by_partial_fit():
     model = NODEClassifier(**QUICK).partial_fit(X, y, classes=[0, 1, 2])
     model.set_params(learning_rate=1e-4).partial_fit(X, y)
     assert [epoch["learning_rate"] for epoch in model.history_] == pytest.approx([1e-2, 1e-4])
+    model.set_params(weight_decay=0.5).partial_fit(X, y)
+    assert model.net_.optimizer_.param_groups[0]["weight_decay"] == 0.5
 
 
 def test_warm_start_counts_on_and_finds_the_best_epoch_of_the_last_fit():
