@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from scipy import sparse
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._files import check_writable, write_bytes
@@ -173,8 +173,7 @@ def _grid(block: ODEBlock, n_steps: Any) -> list[float]:
 def _rows(estimator: Estimator, X: Any) -> np.ndarray:
     """Return the rows to measure the deviation on."""
     if X is not None:
-        dtypes = [np.float64, np.float32]
-        X = validate_data(estimator, X, accept_sparse="csr", dtype=dtypes, reset=False)
+        X = estimator._check_rows(X)
         return X.toarray() if sparse.issparse(X) else X
     mean, scale = estimator.scaling_
     normal = np.random.default_rng(0).standard_normal((N_ROWS, len(mean)))

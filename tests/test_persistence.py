@@ -122,6 +122,15 @@ def test_a_copy_goes_on_learning_where_the_estimator_would(way):
     assert outputs(again) == outputs(model)
 
 
+@pytest.mark.parametrize("go_on", [WAYS["pickle"], lambda model: model.partial_fit(*IRIS)])
+def test_the_state_of_an_optimizer_keeps_its_precision(go_on):
+    # NAdam keeps a product in single precision whatever that of the weights.
+    model = classifier(optimizer=torch.optim.NAdam).partial_fit(*IRIS, classes=[0, 1, 2])
+    kept = next(iter(go_on(model).net_.optimizer_.state.values()))
+    assert kept["mu_product"].dtype == torch.float32
+    assert kept["exp_avg"].dtype == torch.float64
+
+
 def test_a_loaded_estimator_can_go_on_learning(path):
     sknode.save(classifier(warm_start=True).fit(*IRIS), path)
     loaded = sknode.load(path).fit(*IRIS)

@@ -31,13 +31,27 @@ from ._prediction import outputs_of
 from ._progress import shown
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from ._split import held_back
-from ._training import Net, Recipe, make_net
+from ._training import Net, Recipe, load_optimizer, make_net
 
 __all__ = ["LARGE", "BaseNODE", "relative"]
 
 AUTO_BATCH_SIZE = 128
 AUTO_EARLY_STOPPING = 10_000
 FIXED_GRID_STEPS = 10
+FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+# What `history_` tells of an epoch, and by what names skorch's history does.
+ENTRIES = {
+    "loss": "train_loss",
+    "validation_loss": "valid_loss",
+    "validation_score": "valid_score",
+    "nfe_forward": "nfe_forward",
+    "nfe_backward": "nfe_backward",
+    "accepted_steps": "accepted_steps",
+    "rejected_steps": "rejected_steps",
+    "learning_rate": "learning_rate",
+    "retries": "retries",
+    "seconds": "dur",
+}
 # scikit-learn adds up all numbers to see whether they are finite, and numpy would warn of a sum
 # that is not.
 LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
@@ -287,10 +301,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             # Of pandas' own missing values scikit-learn only says that they are ambiguous.
             raise ValueError("Input y contains NaN.")
         with np.errstate(**LARGE):
-            X, y = validate_data(
-                self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=True,
-                reset=learn,
-            )  # fmt: skip
+            X, y = validate_data(self, X, y, **FORM, multi_output=True, reset=learn)
         y = y.toarray() if sparse.issparse(y) else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -394,7 +405,11 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         net.module_.block.forget()
         stopping = dict(net.callbacks_).get("early_stopping")
         self.history_ = before + [
-            {"epoch": len(before) + i, **_entry(epoch)} for i, epoch in enumerate(net.history, 1)
+            {
+                "epoch": len(before) + i,
+                **{ours: epoch[skorchs] for ours, skorchs in ENTRIES.items() if skorchs in epoch},
+            }
+            for i, epoch in enumerate(net.history, 1)
         ]
         self.n_iter_ = len(self.history_)
         best = len(net.history)
@@ -419,27 +434,15 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         return np.concatenate(list(self._run(self.net_.module_, X)))
 
-    def _run(self, function: Callable[[Tensor], Tensor], X) -> Iterator[np.ndarray]:
+    def _check_rows(self, X):
+        """Return rows to predict as an array, or a matrix in CSR format, of floats."""
         with np.errstate(**LARGE):
-            X = validate_data(
-                self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
-            )
+            return validate_data(self, X, **FORM, reset=False)
+
+    def _run(self, function: Callable[[Tensor], Tensor], X) -> Iterator[np.ndarray]:
+        X = self._check_rows(X)
         parameter = next(self.net_.module_.eval().parameters())
         return outputs_of(function, X, self.scaling_, parameter)
-
-
-def _entry(epoch: dict[str, Any]) -> dict[str, float]:
-    """Name what skorch's history says of an epoch as the estimators do."""
-    names = {
-        "loss": "train_loss",
-        "validation_loss": "valid_loss",
-        "validation_score": "valid_score",
-        **{name: name for name in ("nfe_forward", "nfe_backward")},
-        **{name: name for name in ("accepted_steps", "rejected_steps")},
-        **{name: name for name in ("learning_rate", "retries")},
-        "seconds": "dur",
-    }
-    return {name: epoch[recorded] for name, recorded in names.items() if recorded in epoch}
 
 
 @contextmanager
@@ -486,7 +489,7 @@ def _take_over(previous: Net, net: Net) -> None:
     net.generator.set_state(previous.generator.get_state())
     if net.recipe.optimizer is previous.recipe.optimizer:
         faster = net.recipe.learning_rate / previous.recipe.learning_rate
-        net.optimizer_.load_state_dict(previous.optimizer_.state_dict())
+        load_optimizer(net.optimizer_, previous.optimizer_.state_dict())
         for group in net.optimizer_.param_groups:
             group.update(net.recipe.optimizer_options)
             group["initial_lr"] *= faster

@@ -18,9 +18,6 @@ from ._data import TrainingSet
 
 __all__ = ["EarlyStopping", "Recorder", "Validator"]
 
-# Bounds the memory of a validation.
-VALIDATION_BATCH_SIZE = 4096
-
 
 class Recorder(Callback):
     """Writes into the history what an epoch came to: its loss, its solves, its time."""
@@ -86,8 +83,7 @@ class Validator(Callback):
 
     def _run(self, net: NeuralNet) -> tuple[Tensor, Tensor]:
         outputs, losses = [], []
-        for start in range(0, len(self.data), VALIDATION_BATCH_SIZE):
-            X, target = self.data.take(slice(start, start + VALIDATION_BATCH_SIZE))
+        for X, target in self.data.parts():
             outputs.append(net.module_(X))
             losses.append(net.get_losses(outputs[-1], target))
         return torch.cat(outputs), torch.cat(losses)

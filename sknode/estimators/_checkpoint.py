@@ -1,6 +1,5 @@
 """The state of a training in a file, from which it goes on as if it had not been interrupted."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._files import Contents, check_writable, read, write
-from ._data import TrainingSet
-from ._training import Net
+from ._data import TrainingSet, digest_of
+from ._training import Net, load_optimizer
 
 __all__ = ["Checkpointer"]
 
@@ -67,7 +66,7 @@ class Checkpointer(Callback):
         validator = dict(net.callbacks_).get("validator")
         self.identity["the data"] = X.digest()
         self.identity["the validation data"] = validator.data.digest() if validator else ""
-        self.identity["the weights it began with"] = _digest(net.module_)
+        self.identity["the weights it began with"] = digest_of(net.module_.parameters())
         if self.saved is None:
             return
         saved = self.saved.header["identity"]
@@ -170,12 +169,7 @@ def _resume_optimizer(net: Net, numbers: dict[str, Any], tensors: dict[str, Tens
     groups = net.optimizer_.state_dict()["param_groups"]
     for group, saved in zip(groups, numbers["groups"], strict=True):
         group.update(saved)
-    net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
-    for values, loaded in zip(state.values(), net.optimizer_.state.values(), strict=True):
-        for key, value in values.items():
-            if isinstance(value, Tensor):
-                # It was cast to the dtype of the parameter.
-                loaded[key] = value.to(loaded[key].device)
+    load_optimizer(net.optimizer_, {"state": state, "param_groups": groups})
 
 
 def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -194,10 +188,3 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if value is None or isinstance(value, bool | int | float | str)
     }
-
-
-def _digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for parameter in module.parameters():
-        digest.update(parameter.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """What the network is trained on: indexed batches of resident tensors."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,20 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-__all__ = ["Batches", "Rows", "Scaling", "Table", "TrainingSet", "scaling_of"]
+__all__ = [
+    "ROWS_AT_A_TIME",
+    "Batches",
+    "Rows",
+    "Scaling",
+    "Table",
+    "TrainingSet",
+    "digest_of",
+    "scaling_of",
+]
+
+# Bounds the memory of what is done with all rows. They do not depend on each other, so neither
+# does what a network makes of them on this number.
+ROWS_AT_A_TIME = 4096
 
 # A quarter of the largest double: differences of two such are numbers, and their halves.
 LARGEST = np.finfo(np.float64).max / 4
@@ -146,15 +159,27 @@ class TrainingSet:
         weight = None if self.weight is None else _rows_at(self.weight, index)
         return self.rows.take(index), (_rows_at(self.target, index), weight)
 
-    def digest(self, size: int = 4096) -> str:
+    def parts(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor | None]]]:
+        """Yield all rows in their order, as batches."""
+        for start in range(0, len(self), ROWS_AT_A_TIME):
+            yield self.take(slice(start, start + ROWS_AT_A_TIME))
+
+    def digest(self) -> str:
         """Return a fingerprint of all that the set yields."""
-        digest = hashlib.sha256()
-        for start in range(0, len(self), size):
-            X, (target, weight) = self.take(slice(start, start + size))
-            for tensor in (X, target, weight):
-                if tensor is not None:
-                    digest.update(tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return digest_of(
+            tensor
+            for X, target_and_weight in self.parts()
+            for tensor in (X, *target_and_weight)
+            if tensor is not None
+        )
+
+
+def digest_of(tensors: Iterable[Tensor]) -> str:
+    """Return a fingerprint of the numbers in tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _rows_at(table: Tensor, index: Tensor | slice) -> Tensor:

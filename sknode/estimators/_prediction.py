@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from ..exceptions import SolverError
-from ._data import Rows, Scaling
+from ._data import ROWS_AT_A_TIME, Rows, Scaling
 from ._fork import safe_after_fork
 
 __all__ = ["no_prediction", "outputs_of"]
 
-# Bounds the memory of a prediction. Rows do not depend on each other, so neither does the result
-# on this number.
-BATCH_SIZE = 4096
 N_NAMED_ROWS = 10
 
 
@@ -32,10 +29,10 @@ def outputs_of(
     """
 
     def batch(start: int) -> Tensor:
-        part = X[start : start + BATCH_SIZE]
+        part = X[start : start + ROWS_AT_A_TIME]
         return Rows(part, scaling, like.device, like.dtype).take(slice(None))
 
-    starts = iter(range(0, X.shape[0], BATCH_SIZE))
+    starts = iter(range(0, X.shape[0], ROWS_AT_A_TIME))
     for start in starts:
         try:
             outputs = _finite(function, batch(start))

@@ -67,9 +67,8 @@ def _hash(table: Any, rng: np.random.Generator) -> np.ndarray:
     if not sparse.issparse(table):
         return _mix(_bits(table)) @ factors
     table = sparse.csr_array(table)
-    return sparse.csr_array((_mix(_bits(table.data)), table.indices, table.indptr), table.shape) @ (
-        factors
-    )
+    mixed = _mix(_bits(table.data))
+    return sparse.csr_array((mixed, table.indices, table.indptr), table.shape) @ factors
 
 
 def _bits(numbers: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from ._fork import safe_after_fork
 from ._params import device_or_cpu
 from ._schedule import SCHEDULES
 
-__all__ = ["Net", "Recipe", "Snapshot", "make_net"]
+__all__ = ["Net", "Recipe", "Snapshot", "load_optimizer", "make_net"]
 
 
 class Recipe(NamedTuple):
@@ -135,20 +135,18 @@ class Net(NeuralNet):
 
     def __reduce__(self) -> tuple:
         state = {
-            "module": _on_the_host(self.module_.state_dict()),
-            "optimizer": _on_the_host(self.optimizer_.state_dict()),
-            "generator": self.generator.get_state().numpy(),
+            "module": self.module_.state_dict(),
+            "optimizer": self.optimizer_.state_dict(),
+            "generator": self.generator.get_state(),
         }
+        # Arrays can be read by any machine, and pickle small.
+        state = _converted(state, Tensor, lambda tensor: tensor.cpu().numpy())
         return _remake, (self.recipe, str(self.device), state)
 
     @property
     def _default_callbacks(self) -> list:
         # What they would record is recorded by `_callbacks.Recorder`, in a fraction of the time.
         return []
-
-    def get_dataset(self, X: TrainingSet, y: None = None) -> TrainingSet:
-        """Return the training set as it is."""
-        return X
 
     def get_iterator(self, dataset: TrainingSet, training: bool = False) -> Batches:
         """Return batches that index the training set."""
@@ -361,29 +359,33 @@ def _network(recipe: Recipe) -> NODENetwork:
     return NODENetwork(**recipe.network, generator=generator).to(recipe.dtype)
 
 
-def _on_the_host(state: Any) -> Any:
-    """Replace tensors by arrays, which any machine can read, and which pickle small."""
-    if isinstance(state, Tensor):
-        return state.detach().cpu().numpy()
-    if isinstance(state, dict):
-        return {key: _on_the_host(value) for key, value in state.items()}
-    return [_on_the_host(value) for value in state] if isinstance(state, list) else state
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a copy of a state as it is, where torch casts it to the dtype of the parameters."""
+    optimizer.load_state_dict(state)
+    for values, loaded in zip(state["state"].values(), optimizer.state.values(), strict=True):
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                loaded[name] = value.to(loaded[name].device, copy=True)
 
 
-def _as_tensors(state: Any) -> Any:
-    if isinstance(state, np.ndarray):
-        return torch.tensor(state)
+def _converted(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """Convert all of a kind in nested dicts and lists."""
+    if isinstance(state, kind):
+        return convert(state)
     if isinstance(state, dict):
-        return {key: _as_tensors(value) for key, value in state.items()}
-    return [_as_tensors(value) for value in state] if isinstance(state, list) else state
+        return {key: _converted(value, kind, convert) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_converted(value, kind, convert) for value in state]
+    return state
 
 
 def _remake(recipe: Recipe, device: str, state: dict[str, Any]) -> Net:
     """Make a net as it was pickled, on the CPU if its device is not there."""
+    state = _converted(state, np.ndarray, torch.tensor)
     net = make_net(recipe, device_or_cpu(device))
-    net.module_.load_state_dict(_as_tensors(state["module"]))
-    net.optimizer_.load_state_dict(_as_tensors(state["optimizer"]))
-    net.generator.set_state(_as_tensors(state["generator"]))
+    net.module_.load_state_dict(state["module"])
+    load_optimizer(net.optimizer_, state["optimizer"])
+    net.generator.set_state(state["generator"])
     return net
 
 

@@ -178,10 +178,7 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         SolverError
             If a row cannot be solved; it is named.
         """
-        outputs = self._outputs(X)
-        if self.target_type_ == "binary":
-            return expit(np.concatenate((-outputs, outputs), 1))
-        return expit(outputs) if self.target_type_ == MULTILABEL else softmax(outputs, axis=1)
+        return self._probabilities(X, expit, softmax)
 
     def predict_log_proba(self, X) -> np.ndarray:
         """Return the logarithm of the probability of each class, exact where that is tiny.
@@ -201,11 +198,15 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         SolverError
             If a row cannot be solved; it is named.
         """
+        return self._probabilities(X, log_expit, log_softmax)
+
+    def _probabilities(self, X, of_odds: Callable, of_scores: Callable) -> np.ndarray:
+        """Apply one function to log-odds, or the other to the scores of several classes."""
         outputs = self._outputs(X)
-        if self.target_type_ == "binary":
-            return log_expit(np.concatenate((-outputs, outputs), 1))
-        several = self.target_type_ == MULTILABEL
-        return log_expit(outputs) if several else log_softmax(outputs, axis=1)
+        if self.target_type_ == "multiclass":
+            return of_scores(outputs, axis=1)
+        binary = self.target_type_ == "binary"
+        return of_odds(np.concatenate((-outputs, outputs), 1) if binary else outputs)
 
     def __sklearn_tags__(self):
         """Return the tags: rows may have several labels."""
@@ -216,7 +217,8 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         try:
             check_classification_targets(y)
-            np.unique(y)
+            if y.dtype == object:
+                np.unique(y)
         except TypeError as error:
             raise ValueError(
                 f"y must consist of labels of one type, which can be put in order: {error}"

@@ -157,12 +157,16 @@ class NODERegressor(RegressorMixin, BaseNODE):
 
     def _decode(self, outputs: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            values = np.exp(outputs) if self.link_ == "log" else outputs
+            values = self._mean(outputs)
             values = values * self.target_scaling_.scale + self.target_scaling_.mean
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
             raise no_prediction(np.flatnonzero(~finite), "it is beyond the largest number")
         return values[:, 0] if values.shape[1] == 1 else values
+
+    def _mean(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what the link takes to the network's outputs, in units of `target_scaling_`."""
+        return np.exp(outputs) if self.link_ == "log" else outputs
 
     def _task(self) -> tuple[int, Callable[[], nn.Module]]:
         quantile = None if self.quantile is None else float(self.quantile)
@@ -176,7 +180,7 @@ class NODERegressor(RegressorMixin, BaseNODE):
         # R² is the same for standardised targets, whose squares are numbers.
         with np.errstate(**LARGE):
             true = self._encode(y)
-            predicted = np.exp(outputs) if self.link_ == "log" else outputs
+            predicted = self._mean(outputs)
             if not np.isfinite(true).all() or not np.isfinite(predicted).all():
                 return -np.inf
             return r2_score(true, predicted, sample_weight=sample_weight)

@@ -64,7 +64,7 @@ def test_a_prediction_depends_neither_on_history_nor_on_the_batch_inside(fitted,
     before = fitted.predict_proba(X)
     fitted.predict_proba(100 * X)
     np.testing.assert_array_equal(fitted.predict_proba(X), before)
-    monkeypatch.setattr("sknode.estimators._prediction.BATCH_SIZE", 7)
+    monkeypatch.setattr("sknode.estimators._prediction.ROWS_AT_A_TIME", 7)
     np.testing.assert_allclose(fitted.predict_proba(X), before, rtol=0, atol=1e-12)
 
 

@@ -340,7 +340,7 @@ def test_a_failed_solve_in_a_prediction_names_the_rows():
 
 
 def test_rows_are_named_by_their_place_in_the_whole_table(monkeypatch):
-    monkeypatch.setattr(_prediction, "BATCH_SIZE", 100)
+    monkeypatch.setattr(_prediction, "ROWS_AT_A_TIME", 100)
     test_a_failed_solve_in_a_prediction_names_the_rows()
 
 
