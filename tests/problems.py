@@ -232,8 +232,7 @@ def times(*values: float) -> Tensor:
 
 
 def extended(system: Dynamics, z: Tensor, t: float) -> Tensor:
-    """Return states as the extended states of a system, which is then ready to be evaluated."""
-    system.load()
+    """Return states as the extended states of a system."""
     x = z.new_empty(system.shape)
     system.enter(z, t, out=x)
     return x

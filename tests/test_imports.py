@@ -22,7 +22,7 @@ MAP = [
     {"ode.solution"},
     {"ode"},
     {"_versions"},
-    {"modules.activations", "modules.losses"},
+    {"modules.activations", "modules.linear", "modules.losses"},
     {"modules.fields"},
     {"modules.block"},
     {"modules.network"},

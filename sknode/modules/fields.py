@@ -1,18 +1,19 @@
 """Fields that know their own derivative."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
+from math import prod
 from numbers import Integral
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ..ode.field import DenseForm, Dynamics, Stack, Tape
+from ..ode.field import DenseForm, Dynamics, Stack, Tape, rows_of_members
 from .activations import ACTIVATIONS
+from .linear import dense, linear
 
-__all__ = ["MLPField", "linear"]
+__all__ = ["MLPField"]
 
 
 class MLPField(nn.Module):
@@ -28,18 +29,24 @@ class MLPField(nn.Module):
         Between the layers; the last is linear.
     time_dependent : bool, default=True
         Whether t is an input beside z.
+    n_members : int, default=1
+        Number of perceptrons of these sizes; each moves an equal share of the rows, the first
+        member the first rows.
+    dropout : float, default=0.0
+        In training, `draw_masks` leaves out this part of the hidden units.
     generator : torch.Generator or None, default=None
         Draws the initial weights; None: torch's global one.
 
     Attributes
     ----------
-    layers : nn.ModuleList of nn.Linear
+    layers : nn.ModuleList of nn.Linear or MemberLinear
         The layers; the first takes (z, t).
 
     Raises
     ------
     ValueError
-        If a size is not a positive integer or the activation is not known.
+        If a size is not a positive integer, the activation is not known or `dropout` is not in
+        [0, 1).
 
     Examples
     --------
@@ -56,75 +63,104 @@ class MLPField(nn.Module):
         hidden_layer_sizes: Sequence[int] = (64, 64),
         activation: str = "tanh",
         time_dependent: bool = True,
+        n_members: int = 1,
+        dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         sizes: list[Any] = [n_dims, *hidden_layer_sizes, n_dims]
-        if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        if not all(isinstance(size, Integral) and int(size) > 0 for size in (*sizes, n_members)):
             raise ValueError(
-                "n_dims and hidden_layer_sizes must be positive integers, "
-                f"got {n_dims!r} and {hidden_layer_sizes!r}"
+                "n_dims, hidden_layer_sizes and n_members must be positive integers, "
+                f"got {n_dims!r}, {hidden_layer_sizes!r} and {n_members!r}"
             )
         if activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation={activation!r} is not known; choose from {list(ACTIVATIONS)}"
             )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and less than 1, got {dropout!r}")
         self.activation = activation
         self.time_dependent = time_dependent
+        self.dropout = dropout
         sizes_in = [n_dims + time_dependent, *sizes[1:-1]]
         self.layers = nn.ModuleList(
-            linear(n_in, n_out, generator) for n_in, n_out in zip(sizes_in, sizes[1:], strict=True)
+            linear(n_in, n_out, generator, n_members)
+            for n_in, n_out in zip(sizes_in, sizes[1:], strict=True)
         )
+        self._masks: list[Tensor] = []
+
+    def draw_masks(self, generator: torch.Generator | None = None) -> None:
+        """Choose the hidden units that are left out in training until masks are drawn anew.
+
+        A unit is left out for all rows of its member and for all times, so that what is solved is
+        an ODE, the same for every row.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None, default=None
+            Of the CPU; None: torch's global one.
+        """
+        if not self.dropout:
+            return
+        kept = 1 - self.dropout
+        self._masks = [
+            torch.empty(layer.bias.shape)
+            .bernoulli_(kept, generator=generator)
+            .div_(kept)
+            .to(layer.weight)
+            .unsqueeze(-2)
+            for layer in self._layers[:-1]
+        ]
+
+    @property
+    def _layers(self) -> list[nn.Linear]:
+        return cast(list[nn.Linear], list(self.layers))
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Return f(t, z), of the shape of z; t is () or broadcasts against z[..., :1]."""
         if self.time_dependent:
             z = torch.cat((z, t.expand(*z.shape[:-1], 1)), dim=-1)
         function = ACTIVATIONS[self.activation].function
-        *hidden, last = self.layers
+        form = self.dense_form()
+        *hidden, last = zip(form.weights, form.biases, strict=True)
         for layer in hidden:
-            z = function(layer(z))
-        return last(z)
+            z = function(dense(z, *layer))
+        return dense(z, *last)
 
     def dense_form(self) -> DenseForm:
-        """Return the layers."""
-        layers = cast(Iterable[nn.Linear], self.layers)
-        weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
+        """Return the layers.
+
+        A unit that is left out has no say in the next layer, whose weights for it are zero; those
+        for the others are larger in return.
+        """
+        layers = self._layers
+        weights = [layer.weight for layer in layers]
+        if self.training and self._masks:
+            weights[1:] = [w * mask for w, mask in zip(weights[1:], self._masks, strict=True)]
+        biases = [layer.bias for layer in layers]
         return DenseForm(weights, biases, self.activation, self.time_dependent)
 
     def dynamics(self, z0: Tensor) -> Dynamics:
         """Bind the field to solves whose states have the shape of `z0`, (rows, n_dims)."""
-        n_dims = self.layers[-1].out_features
+        form = self.dense_form()
+        n_dims = form.biases[-1].shape[-1]
         if z0.ndim != 2 or z0.shape[1] != n_dims:
             raise ValueError(
                 f"z0 must have shape (rows, {n_dims}), as the field has {n_dims} dimensions, "
                 f"got {(*z0.shape,)}"
             )
-        return DenseDynamics(self.dense_form(), z0)
-
-
-def linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
-    """Return an `nn.Linear` whose numbers are drawn as its own are, but by a given generator."""
-    if generator is None:
-        return nn.Linear(n_in, n_out)
-    layer = nn.Linear.__new__(nn.Linear)
-    nn.Module.__init__(layer)
-    layer.in_features, layer.out_features = n_in, n_out
-    layer.weight = nn.Parameter(torch.empty(n_out, n_in))
-    layer.bias = nn.Parameter(torch.empty(n_out))
-    with torch.no_grad():
-        nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-        layer.bias.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
-    return layer
+        form.check_rows(z0)
+        return DenseDynamics(form, z0)
 
 
 class DenseTape(Tape):
     """The stages' arguments and, for each hidden layer, what went into and came out of it."""
 
     def __init__(self, n_stages: int, dynamics: "DenseDynamics") -> None:
-        rows, like = dynamics.shape[0], dynamics.controlled
+        rows, like, n_members = dynamics.shape[0], dynamics.controlled, dynamics.n_members
         super().__init__(n_stages, dynamics.shape, like)
-        widths = [len(bias) for bias in dynamics.biases[:-1]]
+        widths = [bias.shape[1] for bias in dynamics.biases[:-1]]
         outputs = [Stack(n_stages, (rows, width), like) for width in widths]
         saved = outputs
         if dynamics.activation.saves_input:
@@ -133,15 +169,14 @@ class DenseTape(Tape):
         self.buffers += [stack.blocks for stack in outputs]
         self.inputs = [self.x, *outputs]
         self.saved = saved
-        self.hidden = [
-            [
-                (weight.t(), bias, u[i], y[i])
-                for weight, bias, u, y in zip(
-                    dynamics.weights[:-1], dynamics.biases[:-1], saved, outputs, strict=True
-                )
-            ]
-            for i in range(n_stages)
+        self.arguments = self.x.of_members(n_members)
+        layers = [
+            (weight.mT, bias.unsqueeze(1), u.of_members(n_members), y.of_members(n_members))
+            for weight, bias, u, y in zip(
+                dynamics.weights[:-1], dynamics.biases[:-1], saved, outputs, strict=True
+            )
         ]
+        self.hidden = [[(w, b, u[i], y[i]) for w, b, u, y in layers] for i in range(n_stages)]
         """For each stage, the hidden layers: weight, bias, and where u and y go."""
 
 
@@ -150,40 +185,42 @@ class DenseDynamics(Dynamics):
 
     The constants of the activation are folded into the layers around it. With time, the last
     layer has one more output, whose weights are zero and whose bias is one: the derivative of t.
+    All layers have a first axis for the members of the field, be it only one.
     """
 
     def __init__(self, form: DenseForm, z0: Tensor) -> None:
-        self.form = form
+        self.n_members = form.n_members
         self.activation = ACTIVATIONS[form.activation]
         rows, n = z0.shape
         self.shape = (rows, n + form.time_dependent)
         self.n_controlled = n
         self.controlled = z0.new_ones(self.shape[1])
         self.controlled[n:] = 0.0
-        self._shapes = [weight.shape for weight in form.weights]
-        self._shapes[-1] = torch.Size((self.shape[1], self._shapes[-1][1]))
-        self._folded = z0.new_zeros(sum(n_out * (n_in + 1) for n_out, n_in in self._shapes))
+        self._parameter_shapes = [parameter.shape for parameter in form.parameters]
+        self._shapes = [(self.n_members, *weight.shape[-2:]) for weight in form.weights]
+        self._shapes[-1] = (self.n_members, self.shape[1], self._shapes[-1][2])
+        n_numbers = sum(members * n_out * (n_in + 1) for members, n_out, n_in in self._shapes)
+        self._folded = z0.new_zeros(n_numbers)
         self.weights, self.biases = self._layers(self._folded)
         self.biases[-1].fill_(1.0)
-        self._last = self.weights[-1].t()
+        self._last = self.biases[-1].unsqueeze(1), self.weights[-1].mT
         self._own = self._own_part(self.weights, self.biases)
         self._all_factors = self._fold_factors()
         self._factors = self._own_part(*self._layers(self._all_factors))
-        self._ones = [z0.new_ones(n_in) for _, n_in in self._shapes]
 
     def _layers(self, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Cut a vector of all the numbers into the layers' weights and biases."""
-        sizes = [n_out * n_in for n_out, n_in in self._shapes]
-        parts = flat.split(sizes + [n_out for n_out, _ in self._shapes])
-        n = len(sizes)
-        weights = [part.view(shape) for part, shape in zip(parts[:n], self._shapes, strict=True)]
-        return weights, list(parts[n:])
+        shapes = [*self._shapes, *(shape[:2] for shape in self._shapes)]
+        parts = flat.split([prod(shape) for shape in shapes])
+        layers = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+        n = len(self._shapes)
+        return layers[:n], layers[n:]
 
     def _own_part(self, weights: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
         """Leave out the derivative of t, and order as the form's parameters."""
         n = self.n_controlled
-        pairs = zip([*weights[:-1], weights[-1][:n]], [*biases[:-1], biases[-1][:n]], strict=True)
-        return list(chain.from_iterable(pairs))
+        last = weights[-1][:, :n], biases[-1][:, :n]
+        return [*chain.from_iterable(zip(weights[:-1], biases[:-1], strict=True)), *last]
 
     def _fold_factors(self) -> Tensor:
         """Return the constants by which all the numbers are multiplied."""
@@ -195,28 +232,28 @@ class DenseDynamics(Dynamics):
             weight.mul_(self.activation.outer)
         return factors
 
-    def load(self) -> None:
-        for own, parameter in zip(self._own, self.form.parameters, strict=True):
+    def load(self, parameters: Sequence[Tensor]) -> None:
+        for own, parameter in zip(self._own, parameters, strict=True):
             own.copy_(parameter)
         self._folded.mul_(self._all_factors)
         shift = self.activation.shift / self.activation.outer
         if shift:
-            layers = zip(self.weights[1:], self.biases[1:], self._ones[1:], strict=True)
-            for weight, bias, ones in layers:
-                bias.addmv_(weight, ones, alpha=shift)
+            for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+                bias.add_(weight.sum(2), alpha=shift)
 
     def new_tape(self, n_stages: int) -> DenseTape:
         return DenseTape(n_stages, self)
 
     def evaluate(self, tape: Tape, stage: int) -> Tensor:
         assert isinstance(tape, DenseTape)
-        a = tape.x[stage]
+        a = tape.arguments[stage]
         kernel = self.activation.kernel
         for weight, bias, u, y in tape.hidden[stage]:
-            torch.addmm(bias, a, weight, out=u)
+            torch.baddbmm(bias, a, weight, out=u)
             kernel(u, y)
             a = y
-        return torch.addmm(self.biases[-1], a, self._last)
+        bias, weight = self._last
+        return torch.baddbmm(bias, a, weight).view(self.shape)
 
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
         if not hasattr(self, "_deltas"):
@@ -224,16 +261,21 @@ class DenseDynamics(Dynamics):
         self._sums.zero_()
 
     def _make_room(self, n_stages: int) -> None:
-        rows, widths = self.shape[0], [len(bias) for bias in self.biases]
+        rows, widths = self.shape[0], [bias.shape[1] for bias in self.biases]
         self._deltas = [Stack(n_stages, (rows, width), self.controlled) for width in widths]
+        self._deltas_of_members = [stack.of_members(self.n_members) for stack in self._deltas]
         self.v = self._deltas[-1]
         self._slopes = [Stack(n_stages, (rows, width), self.controlled) for width in widths[:-1]]
+        self._slopes_of_members = [stack.of_members(self.n_members) for stack in self._slopes]
         self.cotangents = [delta.blocks for delta in reversed(self._deltas)]
         self._sums = torch.empty_like(self._folded)
-        weight_sums, self._bias_sums = self._layers(self._sums)
-        self._own_sums = self._own_part(weight_sums, self._bias_sums)
-        self._weight_sums = [(total, total.t()) for total in weight_sums]
-        self._ones_of_rows = self.controlled.new_ones(n_stages * rows)
+        weight_sums, bias_sums = self._layers(self._sums)
+        self._own_sums = self._own_part(weight_sums, bias_sums)
+        self._weight_sums = [(total, total.mT) for total in weight_sums]
+        self._bias_sums = [total.unsqueeze(2) for total in bias_sums]
+        self._ones = self.controlled.new_ones(1).expand(
+            self.n_members, n_stages * rows // self.n_members, 1
+        )
 
     def linearise(self, tape: Tape, stage: int | None = None) -> None:
         assert isinstance(tape, DenseTape)
@@ -245,35 +287,36 @@ class DenseDynamics(Dynamics):
 
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         assert isinstance(tape, DenseTape)
-        v = self.v[stage]
+        v = self._deltas_of_members[-1][stage]
         for i in range(len(self.weights) - 1, 0, -1):
-            delta = self._deltas[i - 1][stage]
-            torch.mm(v, self.weights[i], out=delta)
-            delta.mul_(self._slopes[i - 1][stage])
+            delta = self._deltas_of_members[i - 1][stage]
+            torch.bmm(v, self.weights[i], out=delta)
+            delta.mul_(self._slopes_of_members[i - 1][stage])
             v = delta
         if out is not None:
-            torch.mm(v, self.weights[0], out=out)
+            torch.bmm(v, self.weights[0], out=out.view(*v.shape[:2], -1))
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, DenseTape)
-        ones = self._ones_of_rows[: n_stages * self.shape[0]]
+        ones = self._ones[:, : n_stages * self.shape[0] // self.n_members]
         layers = zip(self._deltas, tape.inputs, self._weight_sums, self._bias_sums, strict=True)
         for deltas, inputs, (weight_sum, weight_sum_t), bias_sum in layers:
-            delta, delta_t = deltas.rows(n_stages)
+            delta, delta_t = deltas.rows(n_stages, self.n_members)
             if weights is not None:
-                delta = (deltas.blocks[:n_stages] * weights).flatten(0, 1)
-                delta_t = delta.t()
-            a, a_t = inputs.rows(n_stages)
+                delta = delta * rows_of_members(weights, self.n_members)
+                delta_t = delta.mT
+            a, a_t = inputs.rows(n_stages, self.n_members)
             # BLAS takes the product much faster with the narrower of the two on the left.
-            if delta.shape[1] > a.shape[1]:
-                weight_sum_t.addmm_(a_t, delta)
+            if delta.shape[2] > a.shape[2]:
+                weight_sum_t.baddbmm_(a_t, delta)
             else:
-                weight_sum.addmm_(delta_t, a)
-            bias_sum.addmv_(delta_t, ones)
+                weight_sum.baddbmm_(delta_t, a)
+            bias_sum.baddbmm_(delta_t, ones)
 
     def gradients(self) -> list[Tensor | None]:
         own = [total * factor for total, factor in zip(self._own_sums, self._factors, strict=True)]
         if self.activation.shift:
-            for weight, bias, ones in zip(own[2::2], own[3::2], self._ones[1:], strict=True):
-                weight.addr_(bias, ones, alpha=self.activation.shift)
-        return [*own]
+            for weight, bias in zip(own[2::2], own[3::2], strict=True):
+                weight.add_(bias.unsqueeze(2), alpha=self.activation.shift)
+        shapes = self._parameter_shapes
+        return [part.view(shape) for part, shape in zip(own, shapes, strict=True)]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from .block import ODEBlock
-from .fields import MLPField, linear
+from .fields import MLPField
+from .linear import linear
 
 __all__ = ["LIFTS", "NODENetwork"]
 

@@ -198,11 +198,12 @@ class _ContinuousAdjoint(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple:
-        z = ctx.saved_tensors[0].view(-1, *ctx.shape)
+        z, *parameters = ctx.saved_tensors
+        z = z.view(-1, *ctx.shape)
         g = g.reshape(z.shape)
         times = ctx.problem.times
         field = bind(ctx.problem.field, z[0])
-        field.load()
+        field.load(parameters)
         system = _AdjointDynamics(field)
         tableau = ctx.problem.settings.method.tableau
         system.begin_reverse(tableau.n_stages, weighted=True)

@@ -29,6 +29,7 @@ __all__ = [
     "bind",
     "dense_form_of",
     "parameters_of",
+    "rows_of_members",
 ]
 
 
@@ -62,13 +63,28 @@ class Stack:
             columns = self._columns[n] = self.blocks[:n].view(n, -1).t()
         torch.mv(columns, weights, out=out)
 
-    def rows(self, n: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the first n blocks as one matrix, and its transpose."""
-        rows = self._rows.get(n)
-        if rows is None:
-            matrix = self.blocks[:n].flatten(0, 1)
-            rows = self._rows[n] = matrix, matrix.t()
+    def of_members(self, n_members: int) -> list[Tensor]:
+        """Return the blocks with the rows of each member apart, (n_members, rows, ...)."""
+        return [block.view(n_members, -1, *block.shape[1:]) for block in self._blocks]
+
+    def rows(self, n: int, n_members: int) -> tuple[Tensor, Tensor]:
+        """Return each member's rows of the first n blocks as one matrix, and its transpose.
+
+        For a single member they are views.
+        """
+        if n in self._rows:
+            return self._rows[n]
+        matrix = rows_of_members(self.blocks[:n], n_members)
+        rows = matrix, matrix.mT
+        if n_members == 1:
+            self._rows[n] = rows
         return rows
+
+
+def rows_of_members(blocks: Tensor, n_members: int) -> Tensor:
+    """Return the rows of blocks (n_blocks, rows, ...) as (n_members, n_blocks · rows, ...)."""
+    by_member = blocks.view(len(blocks), n_members, -1, *blocks.shape[2:])
+    return by_member.transpose(0, 1).flatten(1, 2)
 
 
 class Tape:
@@ -123,8 +139,8 @@ class Dynamics(ABC):
     cotangents: list[Tensor]
     """All the tensors (stages, rows, ...) that `pullback` fills for `accumulate`, `v` first."""
 
-    def load(self) -> None:  # noqa: B027 -- most fields have nothing to prepare
-        """Take the field's parameters as they are now; called at the start of every solve."""
+    def load(self, parameters: Sequence[Tensor]) -> None:  # noqa: B027 -- most need not prepare
+        """Take what `parameters_of` the field are now; called at the start of every solve."""
 
     def enter(self, z: Tensor, t: float, out: Tensor) -> None:
         """Write states (rows, *state) at time t into `out` as extended states."""
@@ -248,11 +264,14 @@ class ModuleDynamics(Dynamics):
 class DenseForm(NamedTuple):
     """A field as a stack of dense layers.
 
+    A field may have several members, each with layers of its own: the rows of a state are then
+    those of the first member, followed by as many of the second, and so on.
+
     Attributes
     ----------
     weights, biases : sequences of Tensor
-        One of shape (n_out, n_in) and one of shape (n_out,) a layer; with time, the first
-        layer's last input is t.
+        One of shape (n_out, n_in) and one of shape (n_out,) a layer, or (n_members, n_out, n_in)
+        and (n_members, n_out); with time, the first layer's last input is t.
     activation : str
         Between the layers; the last is linear.
     time_dependent : bool
@@ -268,6 +287,20 @@ class DenseForm(NamedTuple):
     def parameters(self) -> tuple[Tensor, ...]:
         """Each layer's weight and bias, layer by layer."""
         return tuple(chain.from_iterable(zip(self.weights, self.biases, strict=True)))
+
+    @property
+    def n_members(self) -> int:
+        """Number of members."""
+        weight = self.weights[0]
+        return weight.shape[0] if weight.ndim == 3 else 1
+
+    def check_rows(self, z0: Tensor) -> None:
+        """Complain if the rows cannot be shared out evenly to the members."""
+        if z0.shape[0] % self.n_members:
+            raise ValueError(
+                f"z0 must have as many rows for each of the field's {self.n_members} members, got "
+                f"{z0.shape[0]} rows"
+            )
 
 
 @runtime_checkable

@@ -43,7 +43,7 @@ def serves(form: DenseForm, z0: Tensor) -> bool:
     """Return whether the engine was built and can solve a field from such states."""
     if ENGINE is None or not z0.is_cpu or form.activation not in ACTIVATIONS:
         return False
-    return z0.ndim == 2 and form.biases[-1].shape[0] == z0.shape[1]
+    return z0.ndim == 2 and form.biases[-1].shape[-1] == z0.shape[1]
 
 
 class Problem(NamedTuple):
@@ -59,6 +59,7 @@ class Problem(NamedTuple):
     ) -> tuple[Lease, Tensor, Stats]:
         """Solve from `z0`; the solver is the solve's own while the lease is held."""
         method, times = self.settings.method, self.times
+        self.form.check_rows(z0)
         held = self.lease(parameters)
         z0 = z0.contiguous()
         n_rows = z0.shape[0]
@@ -103,7 +104,8 @@ def _new_solver(
 ) -> Any:
     kind = {torch.float32: "SolverFloat32", torch.float64: "SolverFloat64"}[dtype]
     sizes = _sizes(shapes, time_dependent)
-    return getattr(ENGINE, kind)(sizes, activation, time_dependent, *_flat(tableau))
+    n_members = shapes[0][0] if len(shapes[0]) == 3 else 1
+    return getattr(ENGINE, kind)(n_members, sizes, activation, time_dependent, *_flat(tableau))
 
 
 def _sizes(shapes: tuple[torch.Size, ...], time_dependent: bool) -> list[int]:
@@ -111,8 +113,9 @@ def _sizes(shapes: tuple[torch.Size, ...], time_dependent: bool) -> list[int]:
 
     The engine trusts them with the memory, so they are checked.
     """
-    sizes = [*(weight[-1] for weight in shapes[::2]), shapes[-1][0]]
-    fitting = [shape for n_in, n in pairwise(sizes) for shape in ((n, n_in), (n,))]
+    sizes = [*(weight[-1] for weight in shapes[::2]), shapes[-1][-1]]
+    members = shapes[0][:-2]
+    fitting = [(*members, *shape) for n_in, n in pairwise(sizes) for shape in ((n, n_in), (n,))]
     if list(shapes) != fitting or sizes[0] != sizes[-1] + time_dependent:
         raise ValueError(
             "dense_form() must give layers that fit together, from the state (and the time) to "

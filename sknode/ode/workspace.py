@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from .field import Dynamics, Stack, Tape, bind
+from .field import ClosedFormField, Dynamics, Stack, Tape, bind
 from .tableau import Tableau
 
 __all__ = ["Lease", "Pool", "Workspace", "borrow", "lease"]
@@ -101,8 +101,11 @@ def lease(
     pool: Pool | None,
 ) -> Lease[Workspace]:
     """Return a workspace for a solve from `z0`, with the field's present parameters."""
-    identity = tuple((id(parameter), parameter.requires_grad) for parameter in parameters)
+    # A closed form takes its parameters anew at every solve, a module keeps them.
+    identity: tuple = tuple((id(parameter), parameter.requires_grad) for parameter in parameters)
+    if isinstance(field, ClosedFormField):
+        identity = tuple(parameter.shape for parameter in parameters)
     key = (tableau, z0.shape, z0.dtype, z0.device, id(field), identity)
     held = borrow(pool, key, lambda: Workspace(bind(field, z0), tableau))
-    held.workspace.system.load()
+    held.workspace.system.load(parameters)
     return held

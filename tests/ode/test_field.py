@@ -6,7 +6,16 @@ from sknode.modules import MLPField
 from sknode.modules.activations import ACTIVATIONS
 from sknode.modules.fields import DenseDynamics
 from sknode.ode import TABLEAUS, odeint
-from sknode.ode.field import ClosedFormField, DenseField, ModuleDynamics, Stack, Tape, bind
+from sknode.ode.field import (
+    ClosedFormField,
+    DenseField,
+    ModuleDynamics,
+    Stack,
+    Tape,
+    bind,
+    dense_form_of,
+    parameters_of,
+)
 from tests.problems import Counted, Driven, Exponential, extended, times
 
 
@@ -57,6 +66,7 @@ def evaluated(field, z0, t, v):
     system = bind(field, z0)
     tape = system.new_tape(2)
     with torch.no_grad():
+        system.load(parameters_of(field, dense_form_of(field)))
         tape.x[1].copy_(extended(system, z0, t))
         derivative = system.evaluate(tape, 1)
         system.begin_reverse(2, weighted=False)

@@ -182,7 +182,7 @@ def test_counts_agree_with_the_steps_recorded(solver):
     method = Method(TABLEAUS[solver], Tolerance(1e-3, 1e-3), None, 3000)
     with torch.no_grad():
         workspace = Workspace(bind(field, z0), method.tableau)
-        workspace.system.load()
+        workspace.system.load(tuple(field.parameters()))
         trajectory = integrate(workspace, z0, [0.0, 1.0], method, record=True)
     moved = torch.stack([step.h.view(-1) != 0 for step, _ in trajectory.record])
     tried = torch.stack([step.before != 0 for step, _ in trajectory.record])

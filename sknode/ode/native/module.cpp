@@ -59,12 +59,12 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
     nb::class_<S>(m, name)
         .def(
             "__init__",
-            [](S* self, std::vector<int> sizes, const std::string& activation,
+            [](S* self, int n_members, std::vector<int> sizes, const std::string& activation,
                bool time_dependent, int order, bool fsal, const std::vector<double>& c,
                const std::vector<double>& a, const std::vector<double>& b,
                const std::vector<double>& b_error, const std::vector<double>& b_dense) {
                 new (self)
-                    S(std::move(sizes), activation_named(activation), time_dependent,
+                    S(n_members, std::move(sizes), activation_named(activation), time_dependent,
                       {order, int(b.size()), fsal, cast<T>(c), cast<T>(a), cast<T>(b),
                        cast<T>(b_error), cast<T>(b_dense)});
             })

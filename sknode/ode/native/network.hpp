@@ -104,16 +104,17 @@ template <class T> class Network {
     int n_units, n_cotangents;
     size_t n_parameters = 0;
 
-    // Takes each layer's weight (n_out, n_in) and bias (n_out,).
-    void load(const std::vector<const T*>& parameters) {
+    // Takes a member's part of each layer's weights (members, n_out, n_in) and biases.
+    void load(const std::vector<const T*>& parameters, size_t member) {
         for (size_t i = 0; i < layers_.size(); ++i) {
             Layer<T>& layer = layers_[i];
-            const T* w = parameters[2 * i];
+            const T* w = parameters[2 * i] + member * layer.n_in * layer.n_out;
+            const T* bias = parameters[2 * i + 1] + member * layer.n_out;
             layer.weight.pack(w, layer.n_out, layer.n_in, layer.n_in, 1);
             // The cotangent of the time is not wanted.
             const int n_wanted = i == 0 ? n_dims : layer.n_in;
             layer.transposed.pack(w, n_wanted, layer.n_out, 1, layer.n_in);
-            layer.bias.assign(parameters[2 * i + 1], parameters[2 * i + 1] + layer.n_out);
+            layer.bias.assign(bias, bias + layer.n_out);
         }
     }
 
@@ -161,12 +162,12 @@ template <class T> class Network {
         }
     }
 
-    // Cuts a gradient into those of each layer's weight and bias.
-    void split(const T* gradient, const std::vector<T*>& parts) const {
+    // Cuts a gradient into those of each layer's weight and bias, a member's part of each.
+    void split(const T* gradient, const std::vector<T*>& parts, size_t member) const {
         size_t i = 0;
         for (const Layer<T>& layer : layers_)
             for (const size_t n : {size_t(layer.n_in) * layer.n_out, size_t(layer.n_out)}) {
-                std::copy(gradient, gradient + n, parts[i++]);
+                std::copy(gradient, gradient + n, parts[i++] + member * n);
                 gradient += n;
             }
     }

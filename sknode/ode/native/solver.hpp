@@ -26,12 +26,24 @@ struct Result {
     int stretch = 0;  // of the continuous adjoint, where it failed
 };
 
+// Rows that move together: as many as a block has lanes, or the rest of a member's.
+struct Block {
+    int member, first, rows;
+};
+
+// An equal share of the rows belongs to each member, whose networks are of one shape.
 template <class T> class Solver {
   public:
-    Solver(std::vector<int> sizes, Activation activation, bool time_dependent, Tableau<T> tableau)
-        : network_(std::move(sizes), activation, time_dependent), tableau_(std::move(tableau)) {}
+    Solver(
+        int n_members, std::vector<int> sizes, Activation activation, bool time_dependent,
+        Tableau<T> tableau)
+        : networks_(n_members, Network<T>(std::move(sizes), activation, time_dependent)),
+          network_(networks_[0]), tableau_(std::move(tableau)) {}
 
-    void load(const std::vector<const T*>& parameters) { network_.load(parameters); }
+    // Takes each layer's weights (members, n_out, n_in) and biases (members, n_out).
+    void load(const std::vector<const T*>& parameters) {
+        for (size_t i = 0; i < networks_.size(); ++i) networks_[i].load(parameters, i);
+    }
 
     // Solves from z0 (rows, n) through the nodes, and writes the states at all times but the
     // first into `z` (times - 1, rows, n), and how many steps of each row were accepted and
@@ -45,15 +57,15 @@ template <class T> class Solver {
         const int n_blocks = blocks();
         outcomes_.resize(n_blocks);
         if (record && int(records_.size()) < n_blocks) records_.resize(n_blocks);
-        for_each(n_blocks, n_threads, poll, [&](int block, Room& room, auto interrupted) {
-            Record<T>& kept = record ? records_[block] : room.record;
-            outcomes_[block] = solve_block(
-                block, z0, nodes, adapt, control, record, kept, room, z, interrupted);
+        for_each(n_blocks, n_threads, poll, [&](int i, Room& room, auto interrupted) {
+            Record<T>& kept = record ? records_[i] : room.record;
+            outcomes_[i] = solve_block(
+                block(i), z0, nodes, adapt, control, record, kept, room, z, interrupted);
         });
-        for (int row = 0; row < n_rows; ++row) {
-            const Outcome<T>& outcome = outcomes_[row / LANES];
-            counts[row] = outcome.accepted[row % LANES];
-            counts[n_rows + row] = outcome.rejected[row % LANES];
+        for (int i = 0; i < n_blocks; ++i) {
+            const Block at = block(i);
+            std::copy_n(outcomes_[i].accepted, at.rows, counts + at.first);
+            std::copy_n(outcomes_[i].rejected, at.rows, counts + n_rows + at.first);
         }
         return summary();
     }
@@ -63,8 +75,8 @@ template <class T> class Solver {
     Result pull_back(
         const T* g, T* start, const std::vector<T*>& gradient, int n_threads,
         std::function<bool()> poll) {
-        summed_over_blocks(gradient, n_threads, poll, [&](int block, Room& room, T* sums, auto) {
-            pull_back_block(block, g, start, room, sums);
+        summed_over_blocks(gradient, n_threads, poll, [&](int i, Room& room, T* sums, auto) {
+            pull_back_block(block(i), records_[i], g, start, room, sums);
         });
         Result result;
         if (interrupted_) result.ending = Ending::interrupted;
@@ -82,9 +94,10 @@ template <class T> class Solver {
         const int n_blocks = blocks(), n_stretches = int(stretches.size());
         outcomes_.assign(size_t(n_blocks) * n_stretches, {});
         summed_over_blocks(
-            gradient, n_threads, poll, [&](int block, Room& room, T* sums, auto interrupted) {
+            gradient, n_threads, poll, [&](int i, Room& room, T* sums, auto interrupted) {
                 continuous_block(
-                    block, z, g, stretches, adapt, control, room, start, sums, interrupted);
+                    block(i), outcomes_.data() + i, z, g, stretches, adapt, control, room, start,
+                    sums, interrupted);
             });
         Result total;
         for (int i = 0; i < n_stretches; ++i) {
@@ -109,7 +122,8 @@ template <class T> class Solver {
         Record<T> record;
     };
 
-    Network<T> network_;
+    std::vector<Network<T>> networks_;
+    const Network<T>& network_;  // the first, for what they have in common
     Tableau<T> tableau_;
     int n_rows_ = 0;
     std::vector<T> between_;  // the time left to go at the times between the first and the last
@@ -118,7 +132,15 @@ template <class T> class Solver {
     std::vector<Room> rooms_;
     std::vector<T> sums_;
 
-    int blocks() const { return (n_rows_ + LANES - 1) / LANES; }
+    int rows_of_a_member() const { return n_rows_ / int(networks_.size()); }
+    int blocks_of_a_member() const { return (rows_of_a_member() + LANES - 1) / LANES; }
+    int blocks() const { return int(networks_.size()) * blocks_of_a_member(); }
+    Block block(int i) const {
+        const int member = i / blocks_of_a_member();
+        const int before = i % blocks_of_a_member() * LANES;
+        return {member, member * rows_of_a_member() + before,
+                std::min(LANES, rows_of_a_member() - before)};
+    }
     int stages_of_a_step() const { return tableau_.n_stages - tableau_.fsal; }
 
     void find_times_between(const std::vector<double>& times) {
@@ -132,34 +154,33 @@ template <class T> class Solver {
         }
     }
 
-    Mask<T> used(int block) const {
+    static Mask<T> used(const Block& block) {
         Mask<T> mask{};
-        for (int i = 0; i < LANES; ++i) mask.set(i, block * LANES + i < n_rows_);
+        for (int i = 0; i < block.rows; ++i) mask.set(i, true);
         return mask;
     }
 
     // Rows of a table (rows, n) as lanes, zero where there are none, and back.
-    void gather(const T* table, int block, Lanes<T>* lanes) const {
+    void gather(const T* table, const Block& block, Lanes<T>* lanes) const {
         const int n = network_.n_dims;
-        for (int i = 0; i < LANES; ++i) {
-            const int row = block * LANES + i;
+        for (int i = 0; i < LANES; ++i)
             for (int d = 0; d < n; ++d)
-                lanes[d].set(i, row < n_rows_ ? table[size_t(row) * n + d] : T(0));
-        }
+                lanes[d].set(i, i < block.rows ? table[size_t(block.first + i) * n + d] : T(0));
     }
-    void scatter(const Lanes<T>* lanes, int block, T* table) const {
-        const int n = network_.n_dims, rows = std::min(LANES, n_rows_ - block * LANES);
-        for (int i = 0; i < rows; ++i)
-            for (int d = 0; d < n; ++d) table[size_t(block * LANES + i) * n + d] = lanes[d][i];
+    void scatter(const Lanes<T>* lanes, const Block& block, T* table) const {
+        const int n = network_.n_dims;
+        for (int i = 0; i < block.rows; ++i)
+            for (int d = 0; d < n; ++d) table[size_t(block.first + i) * n + d] = lanes[d][i];
     }
     size_t table_size() const { return size_t(n_rows_) * network_.n_dims; }
 
     template <class Interrupted>
     Outcome<T> solve_block(
-        int block, const T* z0, const std::vector<double>& nodes, bool adapt,
+        const Block& block, const T* z0, const std::vector<double>& nodes, bool adapt,
         const Control<T>& control, bool keep, Record<T>& record, Room& room, T* z,
         Interrupted interrupted) {
-        Forward<T> system(network_, tableau_.n_stages, record, keep, room.walk);
+        const Network<T>& network = networks_[block.member];
+        Forward<T> system(network, tableau_.n_stages, record, keep, room.walk);
         Walk<T, Forward<T>> walk(system, tableau_, control);
         gather(z0, block, walk.x);
         record.steps.clear();
@@ -193,8 +214,9 @@ template <class T> class Solver {
     }
 
     void read_off(
-        const Step<T>& step, const Lanes<T>* x, const Lanes<T>* stages, int block, T* z) const {
-        const int n = network_.n_dims, rows = std::min(LANES, n_rows_ - block * LANES);
+        const Step<T>& step, const Lanes<T>* x, const Lanes<T>* stages, const Block& block,
+        T* z) const {
+        const int n = network_.n_dims;
         Mask<T> mask{};
         Lanes<T> theta{};
         for (size_t j = 0; j < between_.size(); ++j) {
@@ -203,18 +225,19 @@ template <class T> class Solver {
                 Lanes<T> sum = x[d];
                 for (int i = 0; i < tableau_.n_stages; ++i)
                     sum = sum + tableau_.dense(i, theta) * stages[size_t(i) * n + d];
-                for (int i = 0; i < rows; ++i)
-                    if (mask[i]) z[j * table_size() + size_t(block * LANES + i) * n + d] = sum[i];
+                for (int i = 0; i < block.rows; ++i)
+                    if (mask[i]) z[j * table_size() + size_t(block.first + i) * n + d] = sum[i];
             }
         }
     }
 
     // The reverse sweep of sknode/ode/adjoint.py.
-    void pull_back_block(int block, const T* g, T* start, Room& room, T* sums) {
+    void pull_back_block(
+        const Block& block, const Record<T>& record, const T* g, T* start, Room& room, T* sums) {
+        const Network<T>& network = networks_[block.member];
         const int n = network_.n_dims, m = network_.n_cotangents;
         const bool with_last = !(tableau_.fsal && between_.empty());
         const int n_stages = tableau_.n_stages - !with_last;
-        Record<T>& record = records_[block];
         room.cotangents.resize(size_t(n_stages) * m);
         room.stages.resize(size_t(n_stages + 2) * n);
         Lanes<T>*lambda = room.stages.data(), *mu = lambda + n, *g_lanes = mu + n_stages * n;
@@ -236,11 +259,11 @@ template <class T> class Solver {
                     v[d] = sum * step.h;
                 }
                 const bool wanted = s > 0 || i > 0 || start;
-                network_.pull_back(
+                network.pull_back(
                     tape + size_t(i) * network_.n_units, cotangents + size_t(i) * m,
                     wanted ? mu + i * n : nullptr);
             }
-            network_.accumulate(tape, network_.n_units, cotangents, m, n_stages, sums);
+            network.accumulate(tape, network_.n_units, cotangents, m, n_stages, sums);
             if (s == 0 && !start) return;
             for (int i = 0; i < n_stages; ++i)
                 for (int d = 0; d < n; ++d) lambda[d] = lambda[d] + mu[i * n + d];
@@ -250,7 +273,7 @@ template <class T> class Solver {
 
     // Adds what the states between have to do with this step.
     void read_off_back(
-        const Step<T>& step, int block, const T* g, int n_stages, Lanes<T>* cotangents,
+        const Step<T>& step, const Block& block, const T* g, int n_stages, Lanes<T>* cotangents,
         Lanes<T>* lambda, Lanes<T>* g_lanes) const {
         const int n = network_.n_dims, m = network_.n_cotangents;
         Mask<T> mask{};
@@ -272,11 +295,12 @@ template <class T> class Solver {
 
     template <class Interrupted>
     void continuous_block(
-        int block, const T* z, const T* g, const std::vector<std::vector<double>>& stretches,
-        bool adapt, const Control<T>& control, Room& room, T* start, T* sums,
-        Interrupted interrupted) {
+        const Block& block, Outcome<T>* outcomes, const T* z, const T* g,
+        const std::vector<std::vector<double>>& stretches, bool adapt, const Control<T>& control,
+        Room& room, T* start, T* sums, Interrupted interrupted) {
+        const Network<T>& network = networks_[block.member];
         const int n = network_.n_dims, n_stretches = int(stretches.size());
-        Adjoint<T> system(network_, tableau_.n_stages, room.tape, room.walk);
+        Adjoint<T> system(network, tableau_.n_stages, room.tape, room.walk);
         Walk<T, Adjoint<T>> walk(system, tableau_, control);
         room.stages.resize(2 * n);
         Lanes<T>*a = room.stages.data(), *g_lanes = a + n;
@@ -296,10 +320,12 @@ template <class T> class Solver {
                 size.set(lane, norm == 0 ? T(1) : norm);
             }
             for (int d = 0; d < n; ++d) walk.x[n + d] = a[d] / size;
-            Outcome<T>& outcome = outcomes_[size_t(i) * blocks() + block];
+            Outcome<T>& outcome = outcomes[size_t(i) * blocks()];
             outcome = walk.go(
                 stretches[i], adapt, used(block),
-                [&](const Step<T>& step) { add_quadrature(system, step.h * size, room, sums); },
+                [&](const Step<T>& step) {
+                    add_quadrature(network, system, step.h * size, room, sums);
+                },
                 interrupted);
             if (outcome.ending != Ending::arrived) return;
             for (int d = 0; d < n; ++d) a[d] = walk.x[n + d] * size;
@@ -308,33 +334,42 @@ template <class T> class Solver {
     }
 
     // The parameters' part of a step, -sum of b_i h a df/dtheta.
-    void add_quadrature(Adjoint<T>& system, const Lanes<T>& h, Room& room, T* sums) const {
-        const int m = network_.n_cotangents, n_stages = stages_of_a_step();
+    void add_quadrature(
+        const Network<T>& network, Adjoint<T>& system, const Lanes<T>& h, Room& room,
+        T* sums) const {
+        const int m = network.n_cotangents, n_stages = stages_of_a_step();
         room.cotangents.resize(size_t(n_stages) * m);
         for (int i = 0; i < n_stages; ++i) {
             const Lanes<T> weight = Lanes<T>::all(-tableau_.b[i]) * h;
             for (int u = 0; u < m; ++u)
                 room.cotangents[size_t(i) * m + u] = system.cotangents[size_t(i) * m + u] * weight;
         }
-        network_.accumulate(
-            system.units, network_.n_units, room.cotangents.data(), m, n_stages, sums);
+        network.accumulate(
+            system.units, network.n_units, room.cotangents.data(), m, n_stages, sums);
     }
 
-    // Calls f(block, room, sums, interrupted) for all blocks, and writes the sum of the sums.
+    // Calls f(block, room, sums, interrupted) for all blocks, and writes each member's sum of
+    // the sums.
     template <class F>
     void summed_over_blocks(
         const std::vector<T*>& gradient, int n_threads, std::function<bool()>& poll, F f) {
-        const int n_blocks = blocks(), n_groups = std::min(n_blocks, MOST_GROUPS);
+        const int n_blocks = blocks_of_a_member(), n_groups = std::min(n_blocks, MOST_GROUPS);
+        const int n_members = int(networks_.size());
         const size_t n = network_.n_parameters;
-        sums_.assign(n * n_groups, T(0));
-        for_each(n_groups, n_threads, poll, [&](int group, Room& room, auto interrupted) {
+        sums_.assign(n * n_groups * n_members, T(0));
+        auto sum_group = [&](int i, Room& room, auto interrupted) {
+            const int before = i / n_groups * n_blocks, group = i % n_groups;
             const int first = group * n_blocks / n_groups, end = (group + 1) * n_blocks / n_groups;
             for (int block = first; block < end && !interrupted(); ++block)
-                f(block, room, sums_.data() + n * group, interrupted);
-        });
-        for (int group = 1; group < n_groups; ++group)
-            for (size_t i = 0; i < n; ++i) sums_[i] += sums_[n * group + i];
-        network_.split(sums_.data(), gradient);
+                f(before + block, room, sums_.data() + n * i, interrupted);
+        };
+        for_each(n_groups * n_members, n_threads, poll, sum_group);
+        for (int member = 0; member < n_members; ++member) {
+            T* total = sums_.data() + n * n_groups * member;
+            for (int group = 1; group < n_groups; ++group)
+                for (size_t i = 0; i < n; ++i) total[i] += total[n * group + i];
+            network_.split(total, gradient, member);
+        }
     }
 
     // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for. Threads
@@ -387,7 +422,7 @@ template <class T> class Solver {
             result.n_evaluations = std::max(result.n_evaluations, outcome.n_evaluations);
             if (!failed && result.ending == Ending::arrived)
                 result.n_steps = std::max(result.n_steps, outcome.n_steps);
-            const int rows = std::min(LANES, n_rows_ - (i - first) * LANES);
+            const int rows = block(i - first).rows;
             for (int lane = 0; lane < rows && outcome.n_steps > 0; ++lane) {
                 const double proposal = std::abs(double(outcome.first_proposal[lane]));
                 result.first_step = any ? std::min(result.first_step, proposal) : proposal;

@@ -1,0 +1,55 @@
+"""Linear layers, of one network or of several at once."""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MemberLinear", "linear"]
+
+
+class MemberLinear(nn.Module):
+    """The linear layers of several members, each with a weight and a bias of its own.
+
+    Parameters
+    ----------
+    n_members, n_in, n_out : int
+        Sizes.
+
+    Attributes
+    ----------
+    weight, bias : nn.Parameter of shape (n_members, n_out, n_in) and (n_members, n_out)
+        Not initialised; see `linear`.
+    """
+
+    def __init__(self, n_members: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_members, n_out, n_in))
+        self.bias = nn.Parameter(torch.empty(n_members, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs (n_members · rows, n_out) of inputs (n_members · rows, n_in)."""
+        return dense(x, self.weight, self.bias)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Apply a linear layer, or one for each member's share of the rows."""
+    if weight.ndim == 2:
+        return nn.functional.linear(x, weight, bias)
+    by_member = x.view(len(weight), -1, x.shape[-1])
+    return torch.baddbmm(bias.unsqueeze(1), by_member, weight.mT).flatten(0, 1)
+
+
+def linear(
+    n_in: int, n_out: int, generator: torch.Generator | None, n_members: int = 1
+) -> nn.Linear | MemberLinear:
+    """Return a layer whose numbers are drawn as those of `nn.Linear` are, by a given generator."""
+    layer: nn.Linear | MemberLinear
+    if n_members > 1:
+        layer = MemberLinear(n_members, n_in, n_out)
+    else:
+        # Without the initialisation, which would draw from torch's global generator.
+        layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    bound = n_in**-0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
