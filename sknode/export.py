@@ -24,12 +24,16 @@ from torch import Tensor, nn
 from ._files import check_writable, write_bytes
 from ._versions import versions
 from .estimators import NODEClassifier, NODERegressor
+from .estimators._scaling import CLIP, Scaling
 from .modules import ODEBlock
+from .modules.lifts import PeriodicLift
 from .ode.field import DenseForm
 from .ode.tableau import Tableau
 
 __all__ = ["Export", "export_onnx"]
 
+# Features beyond it, whose squares overflow, are clipped to ±3 to the last bit all the same.
+SQUARABLE = 1e150
 N_STEPS = 10
 N_ROWS = 1000
 # Every onnxruntime since 1.12, of 2022, reads it.
@@ -175,9 +179,9 @@ def _rows(estimator: Estimator, X: Any) -> np.ndarray:
     if X is not None:
         X = estimator._check_rows(X)
         return X.toarray() if sparse.issparse(X) else X
-    mean, scale = estimator.scaling_
-    normal = np.random.default_rng(0).standard_normal((N_ROWS, len(mean)))
-    return (mean + scale * normal).astype(_dtype(estimator))
+    center, scale, _ = estimator.scaling_
+    normal = np.random.default_rng(0).standard_normal((N_ROWS, len(center)))
+    return (center + scale * normal).astype(_dtype(estimator))
 
 
 class _Node(NamedTuple):
@@ -232,23 +236,47 @@ class _Graph:
         return self.apply("Sum", z, *terms) if terms else z
 
 
-def _outputs(graph: _Graph, estimator: Estimator, grid: list[float]) -> str:
-    """Append the way from X to the network's outputs, (rows, n_outputs)."""
-    network = estimator.net_.module_
-    # As the estimators do, standardise in float64 whatever the network computes in.
+def _scaled(graph: _Graph, scaling: Scaling) -> str:
+    """Append the way from X to features of size one, in float64 as the estimators do it."""
     x = graph.apply("Cast", "X", to=CODES[FLOAT64])
-    x = graph.apply("Sub", x, graph.constant(estimator.scaling_.mean, FLOAT64))
-    x = graph.apply("Div", x, graph.constant(estimator.scaling_.scale, FLOAT64))
-    z = graph.apply("Cast", x, to=CODES[graph.dtype])
-    if isinstance(network.lift, nn.Linear):
-        z = graph.linear(z, *_arrays(network.lift.weight, network.lift.bias))
+    x = graph.apply("Sub", x, graph.constant(scaling.center, FLOAT64))
+    x = graph.apply("Div", x, graph.constant(scaling.scale, FLOAT64))
+    if scaling.clips:
+        most, one, clip = (graph.constant(n, FLOAT64) for n in (SQUARABLE, 1.0, CLIP))
+        x = graph.apply("Clip", x, graph.apply("Neg", most), most)
+        part = graph.apply("Div", x, clip)
+        square = graph.apply("Mul", part, part)
+        x = graph.apply("Div", x, graph.apply("Sqrt", graph.apply("Add", square, one)))
+    return graph.apply("Cast", x, to=CODES[graph.dtype])
+
+
+def _outputs(graph: _Graph, network: Any, member: int, grid: list[float], x: str) -> str:
+    """Append the way from scaled features to a member's outputs, (rows, n_outputs)."""
+    own = member if network.n_members > 1 else None
+    z = _lift(graph, network.lift, own, x)
     if network.augment_dim:
         z = graph.apply("Pad", z, graph.constant([0, 0, 0, network.augment_dim], np.int64))
-    slope = _field(graph, network.block.field.dense_form())
+    slope = _field(graph, network.block.field.dense_form(), own)
     tableau = network.block.settings.method.tableau
     for start, stop in pairwise(grid):
         z = _step(graph, tableau, slope, start, stop - start, z)
-    return graph.linear(z, *_arrays(network.head.weight, network.head.bias))
+    return graph.linear(z, *_arrays(network.head.weight, network.head.bias, member=own))
+
+
+def _lift(graph: _Graph, lift: Any, member: int | None, x: str) -> str:
+    """Append the way from scaled features to z(0)."""
+    if isinstance(lift, nn.Identity):
+        return x
+    if not isinstance(lift, PeriodicLift):
+        return graph.linear(x, *_arrays(lift.weight, lift.bias, member=member))
+    frequencies, phases = _arrays(lift.frequencies, lift.phases, member=member)
+    # A sine, as onnxruntime has no cosine of float64.
+    omega, phase = graph.constant(2 * np.pi * frequencies), graph.constant(phases + np.pi / 2)
+    chosen = graph.apply("Gather", x, graph.constant(lift.features.tolist(), np.int64), axis=1)
+    column = graph.apply("Unsqueeze", chosen, graph.constant([2], np.int64))
+    waves = graph.apply("Sin", graph.apply("Add", graph.apply("Mul", column, omega), phase))
+    rows = graph.apply("Concat", x, graph.apply("Flatten", waves, axis=1), axis=1)
+    return graph.linear(rows, *_arrays(lift.linear.weight, lift.linear.bias, member=member))
 
 
 def _step(graph: _Graph, tableau: Tableau, slope: Slope, t: float, h: float, z: str) -> str:
@@ -261,9 +289,10 @@ def _step(graph: _Graph, tableau: Tableau, slope: Slope, t: float, h: float, z: 
     return graph.add_up(z, (h * weight for weight in tableau.b[:n_stages]), stages)
 
 
-def _field(graph: _Graph, form: DenseForm) -> Slope:
+def _field(graph: _Graph, form: DenseForm, member: int | None) -> Slope:
     """Return what appends f(t, z), given t and the name of z."""
-    weights, biases = _arrays(*form.weights), _arrays(*form.biases)
+    weights = _arrays(*form.weights, member=member)
+    biases = _arrays(*form.biases, member=member)
     by_time = np.zeros_like(biases[0])
     if form.time_dependent:
         weights[0], by_time = weights[0][:, :-1], weights[0][:, -1]
@@ -297,27 +326,38 @@ ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
 }
 
 
-def _probabilities(graph: _Graph, classifier: NODEClassifier, z: str) -> _Answer:
-    """Append what `predict_proba` makes of the network's outputs."""
-    name, n_classes = "probabilities", len(classifier.classes_)
+def _probabilities(graph: _Graph, classifier: NODEClassifier, z: str) -> str:
+    """Append what `predict_proba` makes of a member's outputs."""
     if classifier.target_type_ == "multiclass":
-        graph.apply("Softmax", z, axis=1, output=name)
-    else:
-        if classifier.target_type_ == "binary":
-            z = graph.apply("Concat", graph.apply("Neg", z), z, axis=1)
-        graph.apply("Sigmoid", z, output=name)
-    return _Answer(name, graph.dtype, n_classes)
+        return graph.apply("Softmax", z, axis=1)
+    if classifier.target_type_ == "binary":
+        z = graph.apply("Concat", graph.apply("Neg", z), z, axis=1)
+    return graph.apply("Sigmoid", z)
 
 
-def _predictions(graph: _Graph, regressor: NODERegressor, z: str) -> _Answer:
-    """Append what `predict` makes of the network's outputs."""
-    mean, scale = regressor.target_scaling_
+def _predictions(graph: _Graph, regressor: NODERegressor, z: str) -> str:
+    """Append what `predict` makes of a member's outputs."""
+    center, scale, _ = regressor.target_scaling_
     if regressor.link_ == "log":
         z = graph.apply("Exp", z)
     z = graph.apply("Cast", z, to=CODES[FLOAT64])
     z = graph.apply("Mul", z, graph.constant(scale, FLOAT64))
-    z = graph.apply("Add", z, graph.constant(mean, FLOAT64), output="predictions")
-    return _Answer(z, FLOAT64, len(scale))
+    return graph.apply("Add", z, graph.constant(center, FLOAT64))
+
+
+def _answer(graph: _Graph, estimator: Estimator, grid: list[float]) -> _Answer:
+    """Append all of a prediction, the mean over the members."""
+    network, x = estimator.net_.module_, _scaled(graph, estimator.scaling_)
+    outputs = [_outputs(graph, network, i, grid, x) for i in range(network.n_members)]
+    if isinstance(estimator, NODEClassifier):
+        found = [_probabilities(graph, estimator, z) for z in outputs]
+        answer = _Answer("probabilities", graph.dtype, len(estimator.classes_))
+    else:
+        found = [_predictions(graph, estimator, z) for z in outputs]
+        answer = _Answer("predictions", FLOAT64, len(estimator.target_scaling_.scale))
+    share = graph.constant(1 / len(found), answer.dtype)
+    graph.apply("Mul", graph.apply("Sum", *found), share, output=answer.name)
+    return answer
 
 
 def _model(estimator: Estimator, grid: list[float]) -> Any:
@@ -327,13 +367,10 @@ def _model(estimator: Estimator, grid: list[float]) -> Any:
     except ImportError as error:
         raise ImportError("export_onnx needs onnx: pip install 'sknode[onnx]'") from error
     graph = _Graph(_dtype(estimator))
-    z = _outputs(graph, estimator, grid)
+    answer = _answer(graph, estimator, grid)
     notes = {"sknode_version": versions()["sknode"]}
     if isinstance(estimator, NODEClassifier):
-        answer = _probabilities(graph, estimator, z)
         notes["classes"] = json.dumps(estimator.classes_.tolist(), default=str)
-    else:
-        answer = _predictions(graph, estimator, z)
     info = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node(*node[:3], **node.attributes) for node in graph.nodes],
@@ -373,5 +410,7 @@ def _dtype(estimator: Estimator) -> np.dtype:
     return weight.dtype
 
 
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    return [tensor.detach().cpu().numpy() for tensor in tensors]
+def _arrays(*tensors: Tensor, member: int | None = None) -> list[np.ndarray]:
+    """Return tensors as arrays, a member's part of each unless there is but one."""
+    arrays = [tensor.detach().cpu().numpy() for tensor in tensors]
+    return arrays if member is None else [array[member] for array in arrays]

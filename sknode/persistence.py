@@ -23,8 +23,9 @@ CLASSES: dict[str, type[BaseNODE]] = {
     estimator.__name__: estimator for estimator in (NODEClassifier, NODERegressor)
 }
 FITTED = (
-    "n_features_in_", "feature_names_in_", "scaling_", "classes_", "target_type_",
-    "target_scaling_", "link_", "history_", "n_iter_", "best_epoch_", "loss_", "n_parameters_",
+    "n_features_in_", "feature_names_in_", "scaling_", "periodic_features_", "classes_",
+    "target_type_", "target_scaling_", "link_", "history_", "n_iter_", "best_epoch_",
+    "loss_", "n_parameters_",
 )  # fmt: skip
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -165,7 +166,7 @@ def _estimator(contents: Contents, device: str | torch.device | None) -> BaseNOD
 def _net(estimator: Any, contents: Contents, device: str | torch.device | None) -> Net:
     header, weights = contents.header, contents.tensors
     dtype = DTYPES[header["dtype"]]
-    recipe = estimator._recipe(dtype, int(header["seed"]))
+    recipe = estimator._recipe(dtype, 1, int(header["seed"]))
     network = _decoded(header["network"])
     _check_network(network, recipe.network, estimator, dtype, weights)
     here = device_or_cpu(estimator.device) if device is None else resolve_device(device)
@@ -183,11 +184,13 @@ def _check_network(
 ) -> None:
     """Refuse what does not fit together, before room is made for the weights."""
     _refuse_unknown("settings of the network", set(network) ^ set(expected))
-    sizes = {"n_features": estimator.n_features_in_, "n_outputs": expected["n_outputs"]}
-    for name, size in sizes.items():
-        if network[name] != size:
-            raise ValueError(f"its network has {name}={network[name]}, where {size} belong")
-    if not len(estimator.scaling_.mean) == len(estimator.scaling_.scale) == sizes["n_features"]:
+    for name in ("n_features", "n_outputs", "periodic_features"):
+        if network[name] != expected[name]:
+            raise ValueError(
+                f"its network has {name}={network[name]}, where {expected[name]} belong"
+            )
+    center, scale, _ = estimator.scaling_
+    if not len(center) == len(scale) == network["n_features"]:
         raise ValueError("its scaling_ has another number of features than its network")
     with torch.device("meta"):
         found = NODENetwork(**network).to(dtype).state_dict()
@@ -207,7 +210,8 @@ def _encoded(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Scaling):
-        return {"scaling": [_encoded(part, name) for part in value]}
+        center, scale, clips = value
+        return {"scaling": [_encoded(center, name), _encoded(scale, name), clips]}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufUO":
         parts = _encoded(value.tolist(), name)
         return {"array": parts, "dtype": value.dtype.str, "scalar": value.ndim == 0}

@@ -1,10 +1,12 @@
 """What the estimators share: one signature, one way to fit, one way to run the network."""
 
+import math
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,17 +27,24 @@ from torch import Tensor, nn
 from ..ode.tableau import TABLEAUS
 from ._callbacks import EarlyStopping, Recorder, Validator
 from ._checkpoint import Checkpointer
-from ._data import Rows, Scaling, Table, TrainingSet, scaling_of
+from ._data import Rows, Table, TrainingSet
 from ._params import OPTIMIZERS, check_params, resolve_device, resolve_seed
 from ._prediction import outputs_of
 from ._progress import shown
+from ._scaling import SCALINGS, Scaling
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from ._split import held_back
 from ._training import Net, Recipe, load_optimizer, make_net
 
 __all__ = ["LARGE", "BaseNODE", "relative"]
 
-AUTO_BATCH_SIZE = 128
+# So few rows are one batch, in the precision they came in: a fit is cheap then, and a row of weight
+# two is learned from as two rows are.
+SMALL_TABLE = 128
+AUTO_BATCHES = 40
+AUTO_BATCH_SIZES = (16, 256)
+# float32 rounds states of size one by 1e-7.
+LEAST_FLOAT32_TOLERANCE = 1e-5
 AUTO_EARLY_STOPPING = 10_000
 FIXED_GRID_STEPS = 10
 FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
@@ -63,27 +72,32 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     net_: Net
     history_: list[dict[str, float]]
     scaling_: Scaling
+    periodic_features_: np.ndarray
 
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(32,),
-        activation="tanh",
-        lift="identity",
-        lift_dim=32,
+        hidden_layer_sizes=(128, 128),
+        activation="silu",
+        lift="periodic",
+        lift_dim=64,
         augment_dim=0,
+        scaling="robust",
         time_dependent=True,
+        dropout=0.1,
+        n_members=1,
         solver="dopri5",
         tolerance=1e-3,
         n_steps=None,
         max_steps=1000,
         adjoint="discrete",
         optimizer="adamw",
-        learning_rate=1e-2,
-        schedule="constant",
+        learning_rate=7e-3,
+        schedule="warmup_cosine",
         weight_decay=1e-2,
+        ema_decay=0.998,
         gradient_clip=None,
-        max_epochs=50,
+        max_epochs=100,
         batch_size="auto",
         early_stopping="auto",
         validation_fraction=0.1,
@@ -103,7 +117,10 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.lift = lift
         self.lift_dim = lift_dim
         self.augment_dim = augment_dim
+        self.scaling = scaling
         self.time_dependent = time_dependent
+        self.dropout = dropout
+        self.n_members = n_members
         self.solver = solver
         self.tolerance = tolerance
         self.n_steps = n_steps
@@ -113,6 +130,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
+        self.ema_decay = ema_decay
         self.gradient_clip = gradient_clip
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -148,6 +166,13 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the predictions that the network's outputs stand for."""
 
     @abstractmethod
+    def _average(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the outputs of a network that predicts what several members do on average.
+
+        Those of the members are (n_members, n_rows, n_outputs).
+        """
+
+    @abstractmethod
     def _task(self) -> tuple[int, Callable[[], nn.Module]]:
         """Return the number of outputs, and what makes the criterion."""
 
@@ -155,7 +180,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _score(
         self, outputs: np.ndarray, *, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> float:
-        """Return what `score` would, given the network's outputs."""
+        """Return what `score` would, given outputs (n_rows, n_outputs)."""
 
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weights of the rows."""
@@ -214,7 +239,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
-    def trajectory(self, X, times) -> np.ndarray:
+    def trajectory(self, X, times, *, member=0) -> np.ndarray:
         """Return the states on their way from z(0), the lifted and augmented row, to z(1).
 
         Parameters
@@ -223,21 +248,39 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             The rows.
         times : array-like of shape (n_times,)
             Strictly increasing times, not negative. The network has learned the way from 0 to 1.
+        member : int, default=0
+            Whose states are wanted, of the `n_members`.
 
         Returns
         -------
         ndarray of shape (n_times, n_samples, n_dims)
             The states.
+
+        Raises
+        ------
+        ValueError
+            If the times or the member are not as described.
+        SolverError
+            If a row cannot be solved; it is named.
         """
         check_is_fitted(self)
+        network = self.net_.module_
+        if not isinstance(member, Integral) or not 0 <= int(member) < network.n_members:
+            raise ValueError(
+                f"member must be an integer from 0 to {network.n_members - 1}, got {member!r}"
+            )
         times = check_array(times, ensure_2d=False, dtype=np.float64, input_name="times")
         if times.ndim != 1 or times[0] < 0 or not (np.diff(times) > 0).all():
             raise ValueError(
                 "times must be one-dimensional, not negative and strictly increasing, "
                 f"got {times!r}"
             )
-        run = partial(self.net_.module_.trajectory, times=times.tolist())
-        return np.concatenate(list(self._run(run, X)), axis=1)
+
+        def states(rows: Tensor) -> Tensor:
+            of_all = network.trajectory(rows, times.tolist())
+            return of_all.view(len(times), network.n_members, len(rows), -1)[:, member]
+
+        return np.concatenate(list(self._run(states, X)), axis=1)
 
     def __sklearn_tags__(self):
         """Return the tags: sparse input and several targets are welcome."""
@@ -264,12 +307,13 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             fraction = float(self.validation_fraction)
             held = held_back(table.X, table.y, self._strata(table.y), fraction, seed)
             table, validation = table.take(~held), table.take(held)
-        recipe = self._recipe(self._dtype(table.X, device), seed)
+        recipe = self._recipe(self._dtype(table.X, device), table.X.shape[0], seed)
         callbacks: list[tuple[str, Any]] = [("recorder", Recorder())]
         if validation is not None:
             rows = self._training_set(validation, recipe, device)
             score = partial(self._score, y=validation.y, sample_weight=validation.weight)
-            callbacks.append(("validator", Validator(rows, score)))
+            validator = Validator(rows, lambda outputs: score(self._combine(outputs)))
+            callbacks.append(("validator", validator))
         if stops:
             stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))
             callbacks.append(("early_stopping", stopping))
@@ -288,8 +332,10 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             previous = getattr(self, "net_", None)
             device = resolve_device(self.device)
             table = self._read(X, y, sample_weight, learn=previous is None, classes=classes)
-            recipe = self._recipe(self._dtype(table.X, device), resolve_seed(self.random_state))
-            recipe = recipe._replace(max_epochs=1, schedule="constant")
+            dtype = self._dtype(table.X, device) if previous is None else previous.recipe.dtype
+            seed = resolve_seed(self.random_state)
+            recipe = self._recipe(dtype, table.X.shape[0], seed)
+            recipe = recipe._replace(max_epochs=1, schedule="constant", ema_decay=None)
             callbacks = [("recorder", Recorder()), *_copies(self.callbacks)]
             start = None if previous is None else partial(_take_over, previous)
             self._train(table, recipe, device, callbacks, start)
@@ -313,7 +359,9 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         table = Table(X, y, self._weigh(y, sample_weight))
         counted = table.without_weightless()
         if learn:
-            self.scaling_ = scaling_of(counted.X, counted.weight, "X")
+            learn_scaling = SCALINGS[self.scaling]
+            self.scaling_ = learn_scaling(counted.X, counted.weight, "X")
+            self.periodic_features_ = np.flatnonzero(_takes_three_values(counted.X))
             self._learn_target(table, classes)
         return counted
 
@@ -337,7 +385,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         interval = int(self.checkpoint_interval)
         return Checkpointer(Path(self.checkpoint), interval, self.get_params(deep=False))
 
-    def _recipe(self, dtype: torch.dtype, seed: int) -> Recipe:
+    def _recipe(self, dtype: torch.dtype, n_rows: int, seed: int) -> Recipe:
         n_outputs, criterion = self._task()
         named = isinstance(self.optimizer, str)
         options = {"weight_decay": float(self.weight_decay), **({"fused": True} if named else {})}
@@ -354,10 +402,13 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "n_outputs": n_outputs,
                 "lift": self.lift,
                 "lift_dim": int(self.lift_dim),
+                "periodic_features": self.periodic_features_.tolist(),
                 "augment_dim": int(self.augment_dim),
                 "hidden_layer_sizes": [int(n) for n in self.hidden_layer_sizes],
                 "activation": self.activation,
                 "time_dependent": bool(self.time_dependent),
+                "dropout": float(self.dropout),
+                "n_members": int(self.n_members),
                 "solver": self.solver,
                 "tolerance": _floats(self.tolerance),
                 "n_steps": None if n_steps is None else int(n_steps),
@@ -371,7 +422,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             learning_rate=float(self.learning_rate),
             schedule=self.schedule,
             max_epochs=int(self.max_epochs),
-            batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
+            ema_decay=None if self.ema_decay is None else float(self.ema_decay),
+            batch_size=self._batch_size(n_rows),
             seed=seed,
         )
 
@@ -421,18 +473,36 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         net.retire()
         self.net_ = net
 
+    def _batch_size(self, n_rows: int) -> int:
+        if self.batch_size != "auto":
+            return int(self.batch_size)
+        if n_rows <= SMALL_TABLE:
+            return n_rows
+        least, most = AUTO_BATCH_SIZES
+        return min(max(least, 2 ** round(math.log2(n_rows / AUTO_BATCHES))), most)
+
     def _dtype(self, X, device: torch.device) -> torch.dtype:
-        name = self.dtype
-        if name == "auto":
-            name = X.dtype.name if device.type == "cpu" else "float32"
-        return getattr(torch, name)
+        if self.dtype != "auto":
+            return getattr(torch, self.dtype)
+        exact = X.shape[0] <= SMALL_TABLE or np.min(self.tolerance) < LEAST_FLOAT32_TOLERANCE
+        return getattr(torch, X.dtype.name if exact and device.type == "cpu" else "float32")
 
     # Running the network.
 
     def _outputs(self, X) -> np.ndarray:
-        """Run the network on the rows of X, (n_samples, n_outputs)."""
+        """Run the network on the rows of X, (n_samples, n_outputs); several as if they were one."""
+        return self._combine(self._member_outputs(X))
+
+    def _member_outputs(self, X) -> np.ndarray:
+        """Run the members on the rows of X, (n_members, n_samples, n_outputs)."""
         check_is_fitted(self)
-        return np.concatenate(list(self._run(self.net_.module_, X)))
+        network = self.net_.module_
+        parts = self._run(network, X)
+        by_member = [part.reshape(network.n_members, -1, part.shape[1]) for part in parts]
+        return np.concatenate(by_member, axis=1)
+
+    def _combine(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs[0] if len(outputs) == 1 else self._average(outputs)
 
     def _check_rows(self, X):
         """Return rows to predict as an array, or a matrix in CSR format, of floats."""
@@ -455,6 +525,16 @@ def _unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def _takes_three_values(X: Any) -> np.ndarray:
+    """Return which features take more than two values: of two, any function is a linear one.
+
+    Of sparse features, which are mostly zero and often many, none.
+    """
+    if sparse.issparse(X):
+        return np.zeros(X.shape[1], bool)
+    return ((X.min(axis=0) != X) & (X.max(axis=0) != X)).any(axis=0)
 
 
 def relative(weight: np.ndarray) -> np.ndarray:
@@ -489,8 +569,10 @@ def _take_over(previous: Net, net: Net) -> None:
     net.generator.set_state(previous.generator.get_state())
     if net.recipe.optimizer is previous.recipe.optimizer:
         faster = net.recipe.learning_rate / previous.recipe.learning_rate
+        options = net.recipe.optimizer_options
+        fresh = [{name: of[name] for name in options} for of in net.optimizer_.param_groups]
         load_optimizer(net.optimizer_, previous.optimizer_.state_dict())
-        for group in net.optimizer_.param_groups:
-            group.update(net.recipe.optimizer_options)
+        for group, options in zip(net.optimizer_.param_groups, fresh, strict=True):
+            group.update(options)
             group["initial_lr"] *= faster
             group["lr"] = group["initial_lr"]

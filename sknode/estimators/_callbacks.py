@@ -60,7 +60,7 @@ class Validator(Callback):
     data : TrainingSet
         Those rows.
     score : callable
-        The score of the network's outputs for them, an array.
+        The score of the members' outputs for them, (n_members, n_rows, n_outputs).
     """
 
     def __init__(self, data: TrainingSet, score: Callable[[np.ndarray], float]) -> None:
@@ -71,7 +71,7 @@ class Validator(Callback):
         net._set_training(False)
         loss, score = math.inf, math.nan
         try:
-            with torch.no_grad():
+            with torch.no_grad(), net.averaged():
                 outputs, losses = self._run(net)
         except SolverError:
             # The field is too wild for them now, and may have calmed down an epoch later.
@@ -84,9 +84,10 @@ class Validator(Callback):
     def _run(self, net: NeuralNet) -> tuple[Tensor, Tensor]:
         outputs, losses = [], []
         for X, target in self.data.parts():
-            outputs.append(net.module_(X))
-            losses.append(net.get_losses(outputs[-1], target))
-        return torch.cat(outputs), torch.cat(losses)
+            found = net.module_(X)
+            outputs.append(found.view(net.module_.n_members, len(X), -1))
+            losses.append(net.get_losses(found, target))
+        return torch.cat(outputs, 1), torch.cat(losses)
 
 
 class EarlyStopping(Callback):
@@ -125,7 +126,8 @@ class EarlyStopping(Callback):
         self.n_misses = 0 if loss < self.best_loss - self.tol else self.n_misses + 1
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, len(net.history)
-            self.best_weights = copy.deepcopy(net.module_.state_dict())
+            with net.averaged():
+                self.best_weights = copy.deepcopy(net.module_.state_dict())
         if self.n_misses >= self.n_iter_no_change:
             net.stopped = True
 

@@ -107,8 +107,12 @@ def _resume(net: Net, saved: Contents) -> None:
     net.module_.block.first_step = header["first_step"]
     if "first_step" in tensors:
         net.module_.block.first_step = tensors["first_step"].to(net.device)
-    kept = _part(tensors, "last_good")
-    net.last_good.kept = [kept[str(i)].to(net.device) for i in range(len(kept))]
+    net.last_good.kept = _listed(tensors, "last_good", net.device)
+    if net.average is not None:
+        average = _listed(tensors, "average", net.device)
+        for own, theirs in zip(net.average.weights, average, strict=True):
+            own.copy_(theirs)
+        net.average.n_updates = header["n_updates"]
     net.n_retries, net.on_probation = header["n_retries"], header["on_probation"]
     net.stopped = header["ended"]
     for epoch in header["history"]:
@@ -132,7 +136,8 @@ def _state(net: Net) -> tuple[dict[str, Tensor], dict[str, Any]]:
             for i, of in optimizer["state"].items()
             for name, value in of.items()
         },
-        "last_good": {str(i): tensor for i, tensor in enumerate(net.last_good.kept)},
+        "last_good": _numbered(net.last_good.kept),
+        "average": _numbered([] if net.average is None else net.average.weights),
         "best": {},
     }
     numbers = {
@@ -143,6 +148,7 @@ def _state(net: Net) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "first_step": None if isinstance(first_step, Tensor) else first_step,
         "n_retries": net.n_retries,
         "on_probation": net.on_probation,
+        "n_updates": 0 if net.average is None else net.average.n_updates,
         "history": [_plain(epoch) for epoch in net.history],
     }
     stopping = dict(net.callbacks_).get("early_stopping")
@@ -170,6 +176,16 @@ def _resume_optimizer(net: Net, numbers: dict[str, Any], tensors: dict[str, Tens
     for group, saved in zip(groups, numbers["groups"], strict=True):
         group.update(saved)
     load_optimizer(net.optimizer_, {"state": state, "param_groups": groups})
+
+
+def _numbered(tensors: list[Tensor]) -> dict[str, Tensor]:
+    return {str(i): tensor for i, tensor in enumerate(tensors)}
+
+
+def _listed(tensors: dict[str, Tensor], part: str, device: Any) -> list[Tensor]:
+    """Return the tensors of a part that were numbered."""
+    numbered = _part(tensors, part)
+    return [numbered[str(i)].to(device) for i in range(len(numbered))]
 
 
 def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -7,68 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+
+from ._scaling import Scaling
 
 __all__ = [
     "ROWS_AT_A_TIME",
     "Batches",
     "Rows",
-    "Scaling",
     "Table",
     "TrainingSet",
     "digest_of",
-    "scaling_of",
 ]
 
 # Bounds the memory of what is done with all rows. They do not depend on each other, so neither
 # does what a network makes of them on this number.
 ROWS_AT_A_TIME = 4096
-
-# A quarter of the largest double: differences of two such are numbers, and their halves.
-LARGEST = np.finfo(np.float64).max / 4
-
-
-class Scaling(NamedTuple):
-    """Mean and scale of each feature or target."""
-
-    mean: np.ndarray
-    scale: np.ndarray
-
-
-def scaling_of(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
-    """Return the weighted mean and standard deviation of each column; one where it is constant.
-
-    They are sought in units of the largest value of a column, whose square may not be a number.
-    """
-    low, high = _limits(X)
-    unit = np.maximum(np.abs(low), np.abs(high))
-    if (unit > LARGEST).any():
-        raise ValueError(
-            f"{name} holds values beyond {LARGEST:.0e}, whose differences overflow; rescale it"
-        )
-    unit[unit == 0] = 1.0
-    shifted = not sparse.issparse(X)
-    # Sparse columns are not shifted, or they would not stay sparse.
-    scaler = StandardScaler(with_mean=shifted)
-    in_units = np.ascontiguousarray(X / unit) if shifted else X @ sparse.diags_array(1 / unit)
-    with np.errstate(invalid="ignore"):
-        # The variance of a constant may come out a little below zero.
-        scaler.fit(in_units.astype(np.float64), sample_weight=weight)
-    mean, scale = np.asarray(scaler.mean_) * unit, np.asarray(scaler.scale_) * unit
-    spread = high / unit - low / unit
-    constant = spread <= 4 * np.finfo(np.float64).eps
-    mean[constant] = ((low / unit + high / unit) / 2 * unit)[constant]
-    scale[constant] = np.maximum(spread * unit, 1.0)[constant]
-    return Scaling(mean, scale)
-
-
-def _limits(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the smallest and the largest value of each column."""
-    low, high = X.min(axis=0), X.max(axis=0)
-    if sparse.issparse(X):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
-    return low.astype(np.float64), high.astype(np.float64)
 
 
 class Table(NamedTuple):
@@ -131,11 +85,9 @@ class Rows:
         return self._standardise(self._source[host_index].toarray())
 
     def _standardise(self, X: np.ndarray) -> Tensor:
-        # What becomes infinite here is refused by the solver, which knows the row.
-        with np.errstate(over="ignore"):
-            scaled = (X - self.scaling.mean) / self.scaling.scale
         # In one order whatever that of X: so rows are read fastest, and sums are the same.
-        return torch.from_numpy(np.ascontiguousarray(scaled)).to(self.device, self.dtype)
+        scaled = np.ascontiguousarray(self.scaling.apply(X))
+        return torch.from_numpy(scaled).to(self.device, self.dtype)
 
 
 class TrainingSet:

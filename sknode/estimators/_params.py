@@ -18,10 +18,11 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
 from ..modules.activations import ACTIVATIONS
+from ..modules.lifts import LIFTS
 from ..modules.losses import LOSSES
-from ..modules.network import LIFTS
 from ..ode.adjoint import ADJOINTS
 from ..ode.tableau import TABLEAUS
+from ._scaling import SCALINGS
 from ._schedule import SCHEDULES
 
 __all__ = [
@@ -173,14 +174,24 @@ PARAMETERS: dict[str, Parameter] = {
         _set(LIFTS),
         _choices(LIFTS),
         _one_of(*LIFTS),
-        'How a row becomes z(0): as it is ("identity", as in the papers), or by a learned linear '
-        'map to `lift_dim` dimensions ("linear").',
+        'How a row becomes z(0): as it is ("identity", as in the papers), or by a learned map to '
+        '`lift_dim` dimensions, linear in the row ("linear") or in the row and periodic functions '
+        'of its features, with learned frequencies [3]_ ("periodic").',
     ),
     "lift_dim": Parameter(
         "int",
         "a positive integer",
         lambda value: _integer(value, 1),
-        "Number of dimensions of the linear lift; not used by the identity.",
+        "Number of dimensions of a learned lift; not used by the identity.",
+    ),
+    "scaling": Parameter(
+        _set(SCALINGS),
+        _choices(SCALINGS),
+        _one_of(*SCALINGS),
+        'How features are brought to size one. "robust": by median and interquartile range (range, '
+        "where half of a feature is one value), then smoothly clipped to ±3, so that no value is "
+        'too large for the solver. "standard": by mean and standard deviation. None: not at all. '
+        "Sparse features are not shifted.",
     ),
     "augment_dim": Parameter(
         "int",
@@ -198,6 +209,20 @@ PARAMETERS: dict[str, Parameter] = {
         _one_of(*TABLEAUS),
         "The Runge-Kutta method. The last three choose their steps for each row by `tolerance`, "
         "the others take `n_steps` equal ones.",
+    ),
+    "dropout": Parameter(
+        "float",
+        "a number from 0 up to, but without, 1",
+        lambda value: _number(value) and 0 <= value < 1,
+        "Part of the hidden units that is left out in training, chosen anew for every batch, the "
+        "same for all its rows and times.",
+    ),
+    "n_members": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "Number of networks, independently initialised, that are trained side by side on the same "
+        "batches; their probabilities or predictions are averaged.",
     ),
     "tolerance": Parameter(
         "float or (float, float)",
@@ -242,19 +267,28 @@ PARAMETERS: dict[str, Parameter] = {
         _choices(SCHEDULES),
         _one_of(*SCHEDULES),
         'How the step size changes over all epochs. "cosine": falls to zero along half a period; '
-        '"one_cycle": rises from a 25th over the first 30 %, then falls to zero.',
+        '"one_cycle": rises from a 25th over the first 30 %, then falls to zero; "warmup_cosine": '
+        "rises from a tenth over the first 3 %, then falls to zero.",
     ),
     "weight_decay": Parameter(
         "float",
         "a non-negative number",
         lambda value: _number(value) and value >= 0,
-        "Its weight decay.",
+        "Its weight decay, on the matrices of weights alone: biases and frequencies are free.",
+    ),
+    "ema_decay": Parameter(
+        "float or None",
+        "a number between 0 and 1, or None",
+        lambda value: value is None or _fraction(value),
+        "An exponential moving average of the weights over the batches takes their place in the "
+        "end and in validation; so much of it is kept at every batch, less at first. None: the "
+        "weights as they are.",
     ),
     "gradient_clip": Parameter(
         "float or None",
         "a positive number or None",
         lambda value: value is None or _number(value, 0.0),
-        "Longer gradients are shortened to this norm.",
+        "Longer gradients, of all members together, are shortened to this norm.",
     ),
     "max_epochs": Parameter(
         "int",
@@ -266,7 +300,8 @@ PARAMETERS: dict[str, Parameter] = {
         'int or "auto"',
         "a positive integer or 'auto'",
         lambda value: _integer(value, 1) or (isinstance(value, str) and value == "auto"),
-        'Largest number of rows in a batch; the rows are shared out evenly. "auto": 128.',
+        'Largest number of rows in a batch; the rows are shared out evenly. "auto": all rows of '
+        "up to 128, else the power of two that makes some 40 batches, from 16 to 256.",
     ),
     "early_stopping": Parameter(
         '"auto" or bool',
@@ -330,7 +365,8 @@ PARAMETERS: dict[str, Parameter] = {
         _set(DTYPES),
         _choices(DTYPES),
         _one_of(*DTYPES),
-        'Precision of the network. "auto": on the CPU that of X, elsewhere float32.',
+        'Precision of the network. "auto": float32, but on the CPU that of X if there are no more '
+        "than 128 rows or `tolerance` is below 1e-5.",
     ),
     "callbacks": Parameter(
         "list or None",

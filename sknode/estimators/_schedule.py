@@ -23,9 +23,17 @@ def _one_cycle(progress: float) -> float:
     return _cosine((progress - rising) / (1 - rising))
 
 
+def _warmup_cosine(progress: float) -> float:
+    rising, start = 0.03, 0.1
+    if progress < rising:
+        return start + (1 - start) * progress / rising
+    return _cosine((progress - rising) / (1 - rising))
+
+
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": _constant,
     "cosine": _cosine,
     "one_cycle": _one_cycle,
+    "warmup_cosine": _warmup_cosine,
 }
 """Functions of the part of all batches that is done, from 0 up to, but without, 1."""

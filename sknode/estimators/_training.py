@@ -8,7 +8,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,12 +19,16 @@ from torch import Tensor, nn
 
 from ..exceptions import SolverError, TrainingError, TrainingWarning
 from ..modules import NODENetwork
+from ._average import WeightAverage
 from ._data import Batches, TrainingSet
 from ._fork import safe_after_fork
 from ._params import device_or_cpu
 from ._schedule import SCHEDULES
 
 __all__ = ["Net", "Recipe", "Snapshot", "load_optimizer", "make_net"]
+
+# A frequency is told apart from another by a small difference: what it is to be is learned slowly.
+PERIODIC_RATE = 0.3
 
 
 class Recipe(NamedTuple):
@@ -42,7 +46,7 @@ class Recipe(NamedTuple):
         A subclass of torch.optim.Optimizer.
     optimizer_options : dict
         Its arguments beside the parameters and `lr`.
-    learning_rate, schedule, max_epochs, batch_size
+    learning_rate, schedule, ema_decay, max_epochs, batch_size
         As of the estimators.
     seed : int
         Of the initial weights and the order of rows.
@@ -55,6 +59,7 @@ class Recipe(NamedTuple):
     optimizer_options: dict[str, Any]
     learning_rate: float
     schedule: str
+    ema_decay: float | None
     max_epochs: int
     batch_size: int
     seed: int
@@ -112,6 +117,8 @@ class Net(NeuralNet):
         Orders the rows.
     last_good : Snapshot
         The weights whose loss last was finite, and could be differentiated.
+    average : WeightAverage or None
+        The moving average of those.
     last_batch : tuple or None
         The rows, the targets and weights that it was last trained on.
     n_retries : int
@@ -127,6 +134,7 @@ class Net(NeuralNet):
     recipe: Recipe
     generator: torch.Generator
     last_good: Snapshot
+    average: WeightAverage | None
     last_batch: tuple | None = None
     n_retries = 0
     on_probation = False
@@ -158,6 +166,8 @@ class Net(NeuralNet):
         with safe_after_fork(), _interruptible(self):
             self.fit_loop(X)
             self._check_last_step()
+            if self.average is not None:
+                self.average.settle()
         self.notify("on_train_end", X=X, y=y)
         if self.interrupted:
             last = self.history[-1]
@@ -187,6 +197,7 @@ class Net(NeuralNet):
         self.callbacks_: list = []
         self.callbacks: list = []
         self.last_good.kept = []
+        self.average = None
         self.last_batch = None
 
     def fit_loop(self, X: TrainingSet, y: None = None, epochs: None = None, **_: Any) -> "Net":
@@ -266,12 +277,15 @@ class Net(NeuralNet):
         if not self.module_.training:
             self._set_training(True)
         X, target = batch
-        y_pred = self.module_(X)
+        y_pred = self.module_(X, self.generator)
         loss = self.get_loss(y_pred, target, X=X, training=True)
         if not math.isfinite(loss.item()):
             raise NotFiniteError(f"the loss became {loss.item()}")
-        loss.backward()
+        # Of the members' sum, so that each learns as it would alone.
+        loss.backward(torch.full_like(loss, self.module_.n_members))
         self.last_good.take()
+        if self.average is not None:
+            self.average.update()
         return {"loss": loss, "y_pred": y_pred}
 
     def get_loss(
@@ -281,16 +295,27 @@ class Net(NeuralNet):
         X: Tensor | None = None,
         training: bool = False,
     ) -> Tensor:
-        """Return the weighted mean of the rows' losses."""
+        """Return the weighted mean of the rows' losses, and of the members'."""
         return self.get_losses(y_pred, y_true).mean()
 
     def get_losses(self, y_pred: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
-        """Return the weighted losses of the rows, one for each or for each of its outputs."""
+        """Return the weighted losses of the rows, one for each or for each of its outputs.
+
+        They are those of the first member, followed by those of the second, and so on.
+        """
         target, weight = y_true
+        n_members = self.module_.n_members
+        if n_members > 1:
+            target = torch.cat([target] * n_members)
         losses = self.criterion_(y_pred, target)
         if weight is None:
             return losses
-        return losses * (weight if losses.ndim == 1 else weight.unsqueeze(1))
+        by_member = losses.view(n_members, len(weight), -1)
+        return (by_member * weight.unsqueeze(1)).view(losses.shape)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Return a context in which the module has the average of its weights, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def _go_back(self, error: Exception) -> None:
         """Restore the last good weights, and learn more slowly from here on."""
@@ -335,6 +360,11 @@ def make_net(
         partial(_network, recipe),
         recipe.criterion,
         optimizer=recipe.optimizer,
+        optimizer__param_groups=[
+            ("*bias", {"weight_decay": 0.0}),
+            ("lift.phases", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
+            ("lift.frequencies", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
+        ],
         **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
         lr=recipe.learning_rate,
         max_epochs=recipe.max_epochs,
@@ -349,6 +379,9 @@ def make_net(
     for group in net.optimizer_.param_groups:
         group["initial_lr"] = group["lr"]
     net.last_good = Snapshot(net.module_, net.optimizer_)
+    net.average = None
+    if recipe.ema_decay is not None:
+        net.average = WeightAverage(net.module_, recipe.ema_decay)
     return net
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Self
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
@@ -47,8 +47,9 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         What kind of targets it was fitted to, in scikit-learn's terms.
     net_ : skorch.NeuralNet
         The trained net; `net_.module_` is the torch module.
-    scaling_ : (ndarray, ndarray), each of shape (n_features,)
-        `mean` and `scale` by which the inputs are standardised.
+    scaling_ : Scaling
+        `center` and `scale`, each of shape (n_features,), by which the inputs are brought to size
+        one, and whether that `clips`.
     {attributes}
 
     See Also
@@ -178,7 +179,28 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._probabilities(X, expit, softmax)
+        return self._probabilities(self._outputs(X), expit, softmax)
+
+    def predict_proba_members(self, X) -> np.ndarray:
+        """Return the probability of each class by each member.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_members, n_samples, n_classes)
+            Probabilities, whose mean `predict_proba` returns.
+
+        Raises
+        ------
+        SolverError
+            If a row cannot be solved; it is named.
+        """
+        outputs = self._member_outputs(X)
+        return np.stack([self._probabilities(of_one, expit, softmax) for of_one in outputs])
 
     def predict_log_proba(self, X) -> np.ndarray:
         """Return the logarithm of the probability of each class, exact where that is tiny.
@@ -198,11 +220,12 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._probabilities(X, log_expit, log_softmax)
+        return self._probabilities(self._outputs(X), log_expit, log_softmax)
 
-    def _probabilities(self, X, of_odds: Callable, of_scores: Callable) -> np.ndarray:
+    def _probabilities(
+        self, outputs: np.ndarray, of_odds: Callable, of_scores: Callable
+    ) -> np.ndarray:
         """Apply one function to log-odds, or the other to the scores of several classes."""
-        outputs = self._outputs(X)
         if self.target_type_ == "multiclass":
             return of_scores(outputs, axis=1)
         binary = self.target_type_ == "binary"
@@ -280,6 +303,11 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
             return (outputs > 0).astype(int)
         binary = self.target_type_ == "binary"
         return self.classes_[(outputs[:, 0] > 0).astype(int) if binary else outputs.argmax(axis=1)]
+
+    def _average(self, outputs: np.ndarray) -> np.ndarray:
+        if self.target_type_ == "multiclass":
+            return logsumexp(log_softmax(outputs, axis=2), axis=0)
+        return logsumexp(log_expit(outputs), axis=0) - logsumexp(log_expit(-outputs), axis=0)
 
     def _task(self) -> tuple[int, Callable[[], nn.Module]]:
         smoothing = float(self.label_smoothing)

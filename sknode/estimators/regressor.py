@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array
@@ -12,9 +13,10 @@ from torch import nn
 
 from ..modules.losses import RegressionLoss
 from ._base import LARGE, BaseNODE
-from ._data import Scaling, Table, scaling_of
+from ._data import Table
 from ._params import documented, with_parameter
 from ._prediction import no_prediction
+from ._scaling import Scaling, standard_scaling
 
 __all__ = ["NODERegressor"]
 
@@ -37,8 +39,9 @@ class NODERegressor(RegressorMixin, BaseNODE):
     ----------
     net_ : skorch.NeuralNet
         The trained net; `net_.module_` is the torch module.
-    scaling_, target_scaling_ : (ndarray, ndarray), of shape (n_features,) and (n_targets,)
-        `mean` and `scale` by which the inputs and the targets are standardised.
+    scaling_, target_scaling_ : Scaling
+        `center` and `scale`, of shape (n_features,) and (n_targets,), by which the inputs and the
+        targets are brought to size one, and whether that `clips`.
     link_ : {"identity", "log"}
         The function of the mean that the network learns, "log" for the loss "poisson".
     {attributes}
@@ -95,8 +98,41 @@ class NODERegressor(RegressorMixin, BaseNODE):
         """
         return self._partial_fit(X, y, sample_weight, None)
 
-    def predict(self, X) -> np.ndarray:
-        """Return the prediction for each row.
+    def predict(self, X, return_std=False) -> Any:
+        """Return the prediction for each row, the mean over the members.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        return_std : bool, default=False
+            Whether to return also how far the members are apart. It tells where the data leave
+            open what the function is, and nothing of the noise of the targets.
+
+        Returns
+        -------
+        predictions : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            The predictions.
+        std : ndarray of the same shape
+            The standard deviations of the members' predictions; only with `return_std=True`.
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is asked of a single member.
+        SolverError
+            If a row cannot be solved; it is named.
+        """
+        outputs = self._member_outputs(X)
+        predictions = self._decode(self._combine(outputs))
+        if not return_std:
+            return predictions
+        if len(outputs) == 1:
+            raise ValueError("return_std=True needs several members; fit with n_members=4, say")
+        return predictions, np.stack([self._decode(of_one) for of_one in outputs]).std(axis=0)
+
+    def predict_members(self, X) -> np.ndarray:
+        """Return the predictions of each member.
 
         Parameters
         ----------
@@ -105,15 +141,15 @@ class NODERegressor(RegressorMixin, BaseNODE):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_targets)
-            The predictions.
+        ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_targets)
+            The predictions, whose mean `predict` returns.
 
         Raises
         ------
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._decode(self._outputs(X))
+        return np.stack([self._decode(of_one) for of_one in self._member_outputs(X)])
 
     def __sklearn_tags__(self):
         """Return the tags: there may be several targets, and counts are not negative."""
@@ -136,7 +172,7 @@ class NODERegressor(RegressorMixin, BaseNODE):
         y = table.y.reshape(len(table.y), -1)
         self.link_ = "log" if self.loss == "poisson" else "identity"
         if self.link_ == "identity":
-            self.target_scaling_ = scaling_of(y, table.weight, "y")
+            self.target_scaling_ = standard_scaling(y, table.weight, "y")
             return
         # In units of the largest, whose sum may be beyond the largest number.
         largest = np.where(y.any(axis=0), y.max(axis=0), 1.0)
@@ -147,22 +183,26 @@ class NODERegressor(RegressorMixin, BaseNODE):
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         y = y.reshape(len(y), -1)
-        mean, scale = self.target_scaling_
-        if y.shape[1] != len(scale):
+        n_targets = len(self.target_scaling_.scale)
+        if y.shape[1] != n_targets:
             raise ValueError(
-                f"y must have {len(scale)} targets, as in the fit before, got {y.shape[1]}"
+                f"y must have {n_targets} targets, as in the fit before, got {y.shape[1]}"
             )
-        with np.errstate(over="ignore"):
-            return (y - mean) / scale
+        return self.target_scaling_.apply(y)
 
     def _decode(self, outputs: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             values = self._mean(outputs)
-            values = values * self.target_scaling_.scale + self.target_scaling_.mean
+            values = values * self.target_scaling_.scale + self.target_scaling_.center
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
             raise no_prediction(np.flatnonzero(~finite), "it is beyond the largest number")
         return values[:, 0] if values.shape[1] == 1 else values
+
+    def _average(self, outputs: np.ndarray) -> np.ndarray:
+        if self.link_ == "log":
+            return logsumexp(outputs, axis=0) - np.log(len(outputs))
+        return outputs.mean(axis=0)
 
     def _mean(self, outputs: np.ndarray) -> np.ndarray:
         """Return what the link takes to the network's outputs, in units of `target_scaling_`."""

@@ -8,28 +8,32 @@ from torch import Tensor, nn
 
 from .block import ODEBlock
 from .fields import MLPField
+from .lifts import LIFTS
 from .linear import linear
 
-__all__ = ["LIFTS", "NODENetwork"]
-
-LIFTS = ("identity", "linear")
+__all__ = ["NODENetwork"]
 
 
 class NODENetwork(nn.Module):
-    """The map from a row to the outputs, through a Neural ODE.
+    """The map from a row to the outputs, through a Neural ODE, or through several.
 
     Parameters
     ----------
     n_features, n_outputs : int
         Sizes of a row and of its output.
-    lift : {"identity", "linear"}, default="identity"
-        How a row becomes z(0): as it is, or by a learned linear map to `lift_dim` dimensions.
+    lift : {"identity", "linear", "periodic"}, default="identity"
+        How a row becomes z(0): as it is, or by a learned map to `lift_dim` dimensions, linear in
+        the row, or in the row and periodic functions of its features (`PeriodicLift`).
     lift_dim : int, default=32
-        Number of dimensions of the linear lift.
+        Number of dimensions of a learned lift.
+    periodic_features : sequence of int or None, default=None
+        The features of which there are periodic functions; None: all.
     augment_dim : int, default=0
         Number of zeros appended to z(0) after the lift.
-    hidden_layer_sizes, activation, time_dependent, generator
+    hidden_layer_sizes, activation, time_dependent, dropout, generator
         As in `MLPField`.
+    n_members : int, default=1
+        Number of networks, independently initialised, that are run side by side.
     solver, tolerance, n_steps, max_steps, adjoint
         As in `ODEBlock`.
 
@@ -39,7 +43,7 @@ class NODENetwork(nn.Module):
         The map from the row to z(0) before augmentation.
     block : ODEBlock
         The solve from t = 0 to t = 1.
-    head : nn.Linear
+    head : nn.Linear or MemberLinear
         The map from z(1) to the outputs.
 
     Examples
@@ -58,10 +62,13 @@ class NODENetwork(nn.Module):
         *,
         lift: str = "identity",
         lift_dim: int = 32,
+        periodic_features: Sequence[int] | None = None,
         augment_dim: int = 0,
         hidden_layer_sizes: Sequence[int] = (32,),
         activation: str = "tanh",
         time_dependent: bool = True,
+        dropout: float = 0.0,
+        n_members: int = 1,
         solver: str = "dopri5",
         tolerance: float | tuple[float, float] = 1e-3,
         n_steps: int | None = None,
@@ -72,14 +79,25 @@ class NODENetwork(nn.Module):
         super().__init__()
         if lift not in LIFTS:
             raise ValueError(f"lift={lift!r} is not known; choose from {list(LIFTS)}")
-        self.lift: nn.Module = nn.Identity()
-        n_dims = n_features
-        if lift == "linear":
-            self.lift = linear(n_features, lift_dim, generator)
-            n_dims = lift_dim
+        self.n_members = n_members
+        self.lift = LIFTS[lift](
+            n_features,
+            lift_dim,
+            features=periodic_features,
+            n_members=n_members,
+            generator=generator,
+        )
         self.augment_dim = augment_dim
-        n_dims += augment_dim
-        field = MLPField(n_dims, hidden_layer_sizes, activation, time_dependent, generator)
+        n_dims = (n_features if lift == "identity" else lift_dim) + augment_dim
+        field = MLPField(
+            n_dims,
+            hidden_layer_sizes,
+            activation,
+            time_dependent,
+            n_members=n_members,
+            dropout=dropout,
+            generator=generator,
+        )
         _start_near_identity(field)
         self.block = ODEBlock(
             field,
@@ -89,19 +107,36 @@ class NODENetwork(nn.Module):
             max_steps=max_steps,
             adjoint=adjoint,
         )
-        self.head = linear(n_dims, n_outputs, generator)
+        self.head = linear(n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
-        """Return z(0), (rows, n_dims), of rows x, (rows, n_features)."""
+        """Return z(0), (n_members · rows, n_dims), of rows x, (rows, n_features)."""
+        if self.n_members > 1:
+            x = x.repeat(self.n_members, 1)
         z = self.lift(x)
         return nn.functional.pad(z, (0, self.augment_dim)) if self.augment_dim else z
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (rows, n_outputs) of rows x, (rows, n_features)."""
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the outputs of rows x, (rows, n_features).
+
+        Parameters
+        ----------
+        x : Tensor of shape (rows, n_features)
+            The rows.
+        generator : torch.Generator or None, default=None
+            In training, chooses the units that are left out; None: torch's global one.
+
+        Returns
+        -------
+        Tensor of shape (n_members · rows, n_outputs)
+            The outputs of the first member, followed by those of the second, and so on.
+        """
+        if self.training:
+            cast(MLPField, self.block.field).draw_masks(generator)
         return self.head(self.block(self.start(x)))
 
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
-        """Return the states (len(times), rows, n_dims); the times increase, from 0 or later."""
+        """Return the states (len(times), n_members · rows, n_dims); times increase from 0 on."""
         z0 = self.start(x)
         from_zero = times if times[0] == 0.0 else [0.0, *times]
         if len(from_zero) == 1:
@@ -114,5 +149,5 @@ def _start_near_identity(field: MLPField) -> None:
     """Shrink the last layer: a slow flow needs few steps, and gradients pass it unspoilt."""
     last = cast(nn.Linear, field.layers[-1])
     with torch.no_grad():
-        last.weight.mul_(0.1)
+        last.weight.mul_(0.01)
         last.bias.zero_()

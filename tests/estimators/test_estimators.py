@@ -187,7 +187,7 @@ def test_trajectories_lead_from_the_row_to_what_the_head_reads():
     model = NODEClassifier(**QUICK, augment_dim=2).fit(X, y)
     states = model.trajectory(X, [0.0, 0.25, 1.0])
     assert states.shape == (3, len(X), 6)
-    scaled = (X - model.scaling_.mean) / model.scaling_.scale
+    scaled = (X - model.scaling_.center) / model.scaling_.scale
     np.testing.assert_allclose(states[0], np.pad(scaled, ((0, 0), (0, 2))), atol=1e-14)
     with torch.no_grad():
         outputs = model.net_.module_.head(torch.from_numpy(states[-1])).numpy()

@@ -1,0 +1,129 @@
+"""What each setting does: variants of a Neural ODE, judged on rows that are held back for it.
+
+A fifth of the training rows of `tables.py` is held back for validation, and at most 4,000 rows are
+fitted; the test rows of that benchmark are never looked at. Every variant is given by what it
+changes in the base. Results are appended to a file and not run again.
+
+    python benchmarks/defaults.py --data FOLDER [--out defaults.jsonl] [--tables NAME ...]
+        [--variants NAME ...] [--seeds 0] [--max-rows 4000]
+"""
+
+import argparse
+import itertools
+import os
+import warnings
+from functools import partial
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # numpy and torch read it when they are imported
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+from tables import list_tables, split
+from tabular import Job, print_table, read_table, run, timed
+
+from sknode import NODEClassifier, NODERegressor
+from sknode.inspection import solver_consistency
+from sknode.tables import make_table_pipeline
+
+SMALL = {"hidden_layer_sizes": (64, 64), "lift_dim": 32}
+VARIANTS: dict[str, dict] = {
+    "base": {"solver": "rk4", "n_steps": 1, "gradient_clip": 1.0},
+    "midpoint, 1 step": {"solver": "midpoint", "n_steps": 1},
+    "midpoint, 2 steps": {"solver": "midpoint", "n_steps": 2},
+    "rk4, 2 steps": {"n_steps": 2},
+    "bosh3, 1e-2": {"solver": "bosh3", "tolerance": 1e-2, "n_steps": None},
+    "dopri5, 1e-2": {"solver": "dopri5", "tolerance": 1e-2, "n_steps": None},
+    "dopri5, 1e-3": {"solver": "dopri5", "tolerance": 1e-3, "n_steps": None},
+    "2 members": {"n_members": 2},
+    "4 members": {"n_members": 4},
+    "small": SMALL,
+    "small, 4 members": {**SMALL, "n_members": 4},
+    "one hidden layer": {"hidden_layer_sizes": (128,)},
+    "linear lift": {"lift": "linear"},
+    "identity, augmented": {"lift": "identity", "augment_dim": 32},
+    "tanh": {"activation": "tanh"},
+    "no dropout": {"dropout": 0.0},
+    "dropout 0.2": {"dropout": 0.2},
+    "no average": {"ema_decay": None},
+    "standard scaling": {"scaling": "standard"},
+    "learning rate 3e-3": {"learning_rate": 3e-3},
+    "learning rate 1.5e-2": {"learning_rate": 1.5e-2},
+    "50 epochs": {"max_epochs": 50},
+    "200 epochs": {"max_epochs": 200},
+    "weight decay 0.1": {"weight_decay": 0.1},
+    "smoothing 0.1": {"label_smoothing": 0.1},
+}
+
+
+def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
+    """Fit a variant on a part of the training rows, and judge it by the others."""
+    task, file = index.loc[job.table, ["task", "file"]]
+    regression = task == "regression"
+    X, y = read_table(folder / file, task)
+    X, _, y, _ = split(X, y, task, job.seed, 20_000)
+    options = {"random_state": job.seed, "test_size": 0.2, "stratify": None if regression else y}
+    X, X_valid, y, y_valid = train_test_split(X, y, **options)
+    X, y = X[:max_rows], y[:max_rows]
+    settings = {**VARIANTS["base"], **VARIANTS[job.model]}
+    if regression:
+        settings.pop("label_smoothing", None)
+    kind = NODERegressor if regression else NODEClassifier
+    estimator = make_table_pipeline(kind(**settings, early_stopping=False, random_state=job.seed))
+    _, fit_seconds, _ = timed(estimator.fit, X, y)
+    found = solver_consistency(estimator, X_valid, y_valid)
+    result = {
+        "error": found.error, "tight_error": found.tight_error, "deviation": found.deviation,
+        "nfe": found.nfe, "fit_seconds": fit_seconds,
+    }  # fmt: skip
+    if not regression:
+        result["log_loss"] = log_loss(y_valid, estimator.predict_proba(X_valid))
+    return result
+
+
+def report(found: list[dict]) -> None:
+    """Print every variant over the base, as geometric means over tables and seeds."""
+    columns = ["error", "log_loss", "fit_seconds", "tight_error", "nfe"]
+    results = pd.DataFrame(found).set_index(["table", "seed", "model"]).reindex(columns=columns)
+    base = results.xs("base", level="model")
+    rows = []
+    for name in (n for n in VARIANTS if n in results.index.get_level_values("model")):
+        own = results.xs(name, level="model").dropna(subset="nfe")
+        ratio = np.log(own / base.reindex(own.index))
+        spread = ratio["error"].std() / len(ratio) ** 0.5
+        means = np.exp(ratio[["error", "log_loss", "fit_seconds"]].mean())
+        consistency = (own["tight_error"] / own["error"]).mean()
+        rows.append([
+            name, f"{means['error']:.3f} ± {spread:.3f}", f"{means['log_loss']:.3f}",
+            f"{means['fit_seconds']:.2f}", f"{consistency:.3f}", f"{own['nfe'].mean():.1f}",
+            str(len(own)),
+        ])  # fmt: skip
+    print_table(
+        ("variant", "error", "log-loss", "seconds", "tight / own error", "nfe", "fits"), rows
+    )
+
+
+def main() -> None:
+    """Run what is left to run, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a folder with INDEX.csv")
+    parser.add_argument("--out", type=Path, default="defaults.jsonl")
+    parser.add_argument("--tables", nargs="+", metavar="NAME", help="all when not given")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--max-rows", type=int, default=4000)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    index = list_tables(options.data)
+    order = itertools.product(options.seeds, options.variants, options.tables or index.index)
+    jobs = [Job(table, variant, seed) for seed, variant, table in order]
+    work = partial(measure, index=index, folder=options.data, max_rows=options.max_rows)
+    report(run(jobs, work, options.out))
+
+
+if __name__ == "__main__":
+    main()

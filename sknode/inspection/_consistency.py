@@ -1,0 +1,137 @@
+"""Whether a fitted model is an ODE, or the steps of the solver it was trained with."""
+
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.metrics import root_mean_squared_error
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from ..estimators import NODEClassifier, NODERegressor
+from ..estimators._base import BaseNODE
+from ..ode.solution import check_settings
+
+__all__ = ["SolverConsistency", "solver_consistency"]
+
+
+class SolverConsistency(NamedTuple):
+    """A fitted model under the solver it was trained with, and under a tight one.
+
+    Attributes
+    ----------
+    score, tight_score : float
+        What `score` says of the model under each: accuracy or R².
+    error, tight_error : float
+        1 − accuracy, or the root mean squared error in the unit of the target.
+    deviation : float
+        The largest difference between the two of a probability, or of a prediction in standard
+        deviations of the target in training.
+    nfe, tight_nfe : float
+        Evaluations of the field that a row takes part in, the mean over the rows (and members).
+    """
+
+    score: float
+    tight_score: float
+    error: float
+    tight_error: float
+    deviation: float
+    nfe: float
+    tight_nfe: float
+
+
+def solver_consistency(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    solver: str = "dopri5",
+    tolerance: float | tuple[float, float] = 1e-6,
+    max_steps: int = 10_000,
+) -> SolverConsistency:
+    """Solve a fitted model once more with a tight solver, and see what changes.
+
+    A network whose solver is too coarse for it learns to make use of the error: it is a discrete
+    network then, and what it learned is not the field of an ODE [1]_. If a finer solver changes
+    nothing that matters, it is.
+
+    Parameters
+    ----------
+    estimator : NODEClassifier, NODERegressor, or a Pipeline that ends in one
+        The fitted estimator; it stays as it is.
+    X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+        Rows, best those that the estimator was not trained on.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their targets.
+    solver, tolerance, max_steps
+        The tight solver, as in the estimators.
+
+    Returns
+    -------
+    SolverConsistency
+        Scores, errors, evaluations under both solvers, and how far apart the predictions are.
+
+    Raises
+    ------
+    TypeError
+        If it is no estimator of sknode.
+    ValueError
+        If a setting of the tight solver is not allowed.
+    SolverError
+        If a row cannot be solved; it is named.
+
+    References
+    ----------
+    .. [1] Ott, Katiyar, Hennig, Tiemann, "ResNet After All: Neural ODEs and Their Numerical
+       Solution", ICLR 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknode import NODEClassifier
+    >>> from sknode.inspection import solver_consistency
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = NODEClassifier(random_state=0).fit(X, y)
+    >>> found = solver_consistency(classifier, X, y)
+    >>> found.score == found.tight_score, found.deviation < 0.05
+    (True, True)
+    """
+    settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator)
+        X, estimator = estimator[:-1].transform(X), estimator[-1]
+    if not isinstance(estimator, BaseNODE):
+        raise TypeError(
+            "solver_consistency takes NODEClassifier, NODERegressor or a Pipeline that ends in "
+            f"one, got {type(estimator).__name__}"
+        )
+    check_is_fitted(estimator)
+    own, tight = deepcopy(estimator), deepcopy(estimator)
+    # In single precision the tolerance may be below what rounding allows.
+    tight.net_.module_.double().block.settings = settings
+    (score, error, predicted, nfe), (tight_score, tight_error, tight_predicted, tight_nfe) = (
+        _measure(each, X, y) for each in (own, tight)
+    )
+    deviation = float(np.abs(predicted - tight_predicted).max())
+    return SolverConsistency(score, tight_score, error, tight_error, deviation, nfe, tight_nfe)
+
+
+def _measure(estimator: BaseNODE, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:
+    """Return score, error, predictions and the mean number of evaluations of a row."""
+    counts: list[Tensor] = []
+    block = estimator.net_.module_.block
+    hook = block.register_forward_hook(lambda *_: counts.append(block.stats.nfe))
+    if isinstance(estimator, NODEClassifier):
+        predicted = estimator.predict_proba(X)
+    else:
+        assert isinstance(estimator, NODERegressor)
+        predicted = estimator.predict(X)
+    hook.remove()
+    nfe = torch.cat(counts).double().mean().item()
+    score = float(estimator.score(X, y))
+    if isinstance(estimator, NODEClassifier):
+        return score, 1 - score, predicted, nfe
+    error = float(root_mean_squared_error(y, predicted))
+    return score, error, predicted / estimator.target_scaling_.scale, nfe

@@ -1,0 +1,102 @@
+"""From a row to z(0): the row itself, a linear map of it, or one of periodic functions of it."""
+
+from collections.abc import Callable, Sequence
+from math import pi
+
+import torch
+from torch import Tensor, nn
+
+from .linear import linear
+
+__all__ = ["LIFTS", "PeriodicLift"]
+
+N_FREQUENCIES = 16
+# Of inputs whose scale is one: a period is some four times as long.
+FREQUENCY_SCALE = 0.25
+
+
+class PeriodicLift(nn.Module):
+    """A linear map of a row together with cos(2πfx + φ) for several f and φ a feature.
+
+    Periodic functions of a number let a network bend where it bends for this number alone [1]_.
+
+    Parameters
+    ----------
+    n_features, n_dims : int
+        Sizes of a row and of its image.
+    features : sequence of int or None, default=None
+        Those of which there are periodic functions; None: all.
+    n_members : int, default=1
+        Number of members, each with a lift of its own.
+    generator : torch.Generator or None, default=None
+        Draws the initial numbers; None: torch's global one.
+
+    Attributes
+    ----------
+    frequencies, phases : nn.Parameter of shape ([n_members,] n_periodic, 16)
+        f, normally distributed at first, and φ, uniformly in (−π, π).
+    linear : nn.Linear or MemberLinear
+        The linear map.
+
+    References
+    ----------
+    .. [1] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
+       Learning", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknode.modules.lifts import PeriodicLift
+    >>> PeriodicLift(3, 8)(torch.ones(5, 3)).shape
+    torch.Size([5, 8])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_dims: int,
+        features: Sequence[int] | None = None,
+        n_members: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        chosen = range(n_features) if features is None else features
+        index = torch.tensor([*chosen], dtype=torch.int64)
+        self.register_buffer("features", index, persistent=False)
+        self.members = (n_members,) if n_members > 1 else ()
+        shape = (*self.members, len(chosen), N_FREQUENCIES)
+        frequencies = torch.empty(shape).normal_(0, FREQUENCY_SCALE, generator=generator)
+        self.frequencies = nn.Parameter(frequencies)
+        self.phases = nn.Parameter(torch.empty(shape).uniform_(-pi, pi, generator=generator))
+        n_inputs = n_features + len(chosen) * N_FREQUENCIES
+        self.linear = linear(n_inputs, n_dims, generator, n_members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the images (n_members · rows, n_dims) of as many rows x, (..., n_features)."""
+        assert isinstance(self.features, Tensor)
+        chosen = x if len(self.features) == x.shape[1] else x[:, self.features]
+        column = chosen.view(*self.members, -1, len(self.features), 1)
+        frequencies, phases = self.frequencies.unsqueeze(-3), self.phases.unsqueeze(-3)
+        waves = torch.addcmul(phases, column, frequencies, value=2 * pi).cos()
+        return self.linear(torch.cat((x, waves.view(len(x), waves.shape[-2:].numel())), 1))
+
+
+def _identity(n_features: int, n_dims: int, **_: object) -> nn.Module:
+    return nn.Identity()
+
+
+def _linear(
+    n_features: int,
+    n_dims: int,
+    features: Sequence[int] | None,
+    n_members: int,
+    generator: torch.Generator | None,
+) -> nn.Module:
+    return linear(n_features, n_dims, generator, n_members)
+
+
+LIFTS: dict[str, Callable[..., nn.Module]] = {
+    "identity": _identity,
+    "linear": _linear,
+    "periodic": PeriodicLift,
+}
