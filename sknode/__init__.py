@@ -5,6 +5,8 @@ from .estimators import NODEClassifier, NODERegressor
 from .exceptions import SolverError, TrainingError, TrainingWarning
 from .export import export_onnx
 from .persistence import load, save
+from .presets import preset
+from .tables import make_table_pipeline
 
 __all__ = [
     "NODEClassifier",
@@ -14,6 +16,8 @@ __all__ = [
     "TrainingWarning",
     "export_onnx",
     "load",
+    "make_table_pipeline",
+    "preset",
     "save",
     "show_versions",
 ]

@@ -75,7 +75,7 @@ def make_table_pipeline(estimator: BaseEstimator) -> Pipeline:
     --------
     >>> import pandas as pd
     >>> from sknode import NODEClassifier
-    >>> from sknode.tables import make_table_pipeline
+    >>> from sknode import make_table_pipeline
     >>> X = pd.DataFrame(
     ...     {
     ...         "age": [22, 38, None, 35, 54],

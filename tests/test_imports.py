@@ -34,7 +34,7 @@ MAP = [
     {"estimators._base"},
     {"estimators.classifier", "estimators.regressor"},
     {"estimators"},
-    {"inspection", "persistence", "export", "datasets"},
+    {"inspection", "persistence", "export", "datasets", "presets", "tables"},
 ]
 HEIGHT = {name: height for height, row in enumerate(MAP) for name in row}
 FILES = {

@@ -362,8 +362,7 @@ def make_net(
         optimizer=recipe.optimizer,
         optimizer__param_groups=[
             ("*bias", {"weight_decay": 0.0}),
-            ("lift.phases", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
-            ("lift.frequencies", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
+            ("lift.[fp]*", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
         ],
         **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
         lr=recipe.learning_rate,

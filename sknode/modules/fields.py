@@ -88,7 +88,7 @@ class MLPField(nn.Module):
             linear(n_in, n_out, generator, n_members)
             for n_in, n_out in zip(sizes_in, sizes[1:], strict=True)
         )
-        self._masks: list[Tensor] = []
+        self._masks: Sequence[Tensor] = ()
 
     def draw_masks(self, generator: torch.Generator | None = None) -> None:
         """Choose the hidden units that are left out in training until masks are drawn anew.
@@ -101,17 +101,14 @@ class MLPField(nn.Module):
         generator : torch.Generator or None, default=None
             Of the CPU; None: torch's global one.
         """
-        if not self.dropout:
+        if not self.dropout or len(self.layers) == 1:
             return
+        biases = [layer.bias for layer in self._layers[:-1]]
+        widths = [bias.shape[-1] for bias in biases]
         kept = 1 - self.dropout
-        self._masks = [
-            torch.empty(layer.bias.shape)
-            .bernoulli_(kept, generator=generator)
-            .div_(kept)
-            .to(layer.weight)
-            .unsqueeze(-2)
-            for layer in self._layers[:-1]
-        ]
+        masks = torch.empty((*biases[0].shape[:-1], 1, sum(widths)), dtype=biases[0].dtype)
+        masks.bernoulli_(kept, generator=generator).div_(kept)
+        self._masks = masks.to(biases[0].device).split(widths, -1)
 
     @property
     def _layers(self) -> list[nn.Linear]:

@@ -1,7 +1,7 @@
 """From a row to z(0): the row itself, a linear map of it, or one of periodic functions of it."""
 
 from collections.abc import Callable, Sequence
-from math import pi
+from math import pi, prod
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,9 @@ class PeriodicLift(nn.Module):
         """Return the images (n_members · rows, n_dims) of as many rows x, (..., n_features)."""
         assert isinstance(self.features, Tensor)
         chosen = x if len(self.features) == x.shape[1] else x[:, self.features]
-        column = chosen.view(*self.members, -1, len(self.features), 1)
+        # Told in full, as nothing can be told from the size of no features.
+        n_rows = len(x) // prod(self.members)
+        column = chosen.view(*self.members, n_rows, len(self.features), 1)
         frequencies, phases = self.frequencies.unsqueeze(-3), self.phases.unsqueeze(-3)
         waves = torch.addcmul(phases, column, frequencies, value=2 * pi).cos()
         return self.linear(torch.cat((x, waves.view(len(x), waves.shape[-2:].numel())), 1))
