@@ -155,12 +155,12 @@ def solve(
     times: list[float],
     settings: Settings,
     pool: Pool | None,
-) -> tuple[Tensor, Stats]:
+) -> tuple[Tensor, Stats, Tensor | None]:
     """Solve for the states at all times but the first, as `sknode.ode.adjoint.solve` does."""
     problem = Problem(form, times, settings, pool)
     if not wants_gradient(z0, parameters):
         _, z, stats = problem.integrate(z0, parameters, record=False)
-        return z, stats
+        return z, stats, None
     assert settings.adjoint is not None
     return apply(FUNCTIONS[settings.adjoint], problem, z0, parameters)
 
@@ -169,17 +169,17 @@ class _DiscreteAdjoint(Function):
     @staticmethod
     def forward(
         ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         ctx.lease, z, ctx.stats = problem.integrate(z0, parameters, record=True)
         n_stages = stages_of_a_sweep(problem.settings.method.tableau, len(problem.times) - 1)
         ctx.nfe_backward = n_stages * ctx.stats.n_steps
         ctx.save_for_backward(*parameters)
         notes.append(ctx.stats)
-        return z
+        return z, None
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple:
+    def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
         start, gradient = _room(ctx, g, ctx.saved_tensors)
         g = g.contiguous()
         ctx.lease.workspace.pull_back(
@@ -194,16 +194,16 @@ class _ContinuousAdjoint(Function):
     @staticmethod
     def forward(
         ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         _, z, ctx.stats = problem.integrate(z0, parameters, record=False)
         ctx.problem = problem
         ctx.save_for_backward(z, *parameters)
         notes.append(ctx.stats)
-        return z
+        return z, None
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple:
+    def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
         z, *parameters = ctx.saved_tensors
         problem, times = ctx.problem, ctx.problem.times
         ends = [(times[i + 1], times[i]) for i in reversed(range(len(times) - 1))]

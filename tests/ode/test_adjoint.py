@@ -459,7 +459,7 @@ def test_single_precision_gradients_are_those_of_double_precision(adjoint):
 @pytest.mark.parametrize("n_steps", [None, 5])
 def test_the_discrete_adjoint_counts_its_evaluations_as_the_field_sees_them(solver, n_steps):
     field = Counted(mlp())
-    z, stats = odeint(field, rows(3, 2), UNIT, solver=solver, n_steps=n_steps)
+    z, stats, _ = odeint(field, rows(3, 2), UNIT, solver=solver, n_steps=n_steps)
     assert (stats.nfe_forward, stats.nfe_backward) == (field.calls, 0)
     field.calls = 0
     z.sum().backward()
@@ -469,7 +469,7 @@ def test_the_discrete_adjoint_counts_its_evaluations_as_the_field_sees_them(solv
 @pytest.mark.parametrize(("solver", "expected"), [("euler", 5), ("rk4", 20), ("dopri5", 31)])
 def test_the_continuous_adjoint_counts_its_evaluations(solver, expected):
     # Five steps of as many stages; one more where only the first step evaluates its first stage.
-    z, stats = odeint(mlp(), rows(3, 2), UNIT, solver=solver, n_steps=5, adjoint="continuous")
+    z, stats, _ = odeint(mlp(), rows(3, 2), UNIT, solver=solver, n_steps=5, adjoint="continuous")
     assert stats.nfe_backward == 0
     z.sum().backward()
     assert stats.nfe_forward == stats.nfe_backward == expected

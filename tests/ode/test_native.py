@@ -45,7 +45,7 @@ def rows(n, n_dims=5, seed=1):
 def solved(field, z0, t, **settings):
     """Return states, gradients and stats."""
     z0 = z0.detach().clone().requires_grad_()
-    z, stats = odeint(field, z0, t, **settings)
+    z, stats, _ = odeint(field, z0, t, **settings)
     loss = (z * torch.linspace(0.5, 1.5, z.numel(), dtype=z.dtype).view_as(z)).sum()
     return [z.detach(), *torch.autograd.grad(loss, [z0, *field.parameters()])], stats
 
