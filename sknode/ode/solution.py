@@ -175,12 +175,7 @@ def solve(
     parameters = parameters_of(field, form)
     _check_start(z0, parameters)
     if settings.engine != "eager":
-        if (
-            form is not None
-            and settings.adjoint is not None
-            and native.serves(form, z0)
-            and not settings.kinetic_energy
-        ):
+        if form is not None and settings.adjoint is not None and native.serves(form, z0):
             return native.solve(form, parameters, z0, times, settings, pool)
         if settings.engine == "native":
             raise ValueError(

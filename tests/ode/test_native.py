@@ -205,7 +205,7 @@ def test_a_failed_row_leaves_its_neighbours_unharmed():
     # Here the block stops at the failure, on a grid it goes on to the end.
     held.workspace.solve(
         broken.data_ptr(), 16, [0.0, 1.0], [0.0, 0.5, 1.0], False, numbers, 1000, False,
-        z.data_ptr(), counts.data_ptr(), 1,
+        z.data_ptr(), counts.data_ptr(), 0, 1,
     )  # fmt: skip
     whole = odeint(field, z0, times(0.0, 1.0), n_steps=2, engine="native").z[-1]
     others = [i for i in range(16) if i != 3]
