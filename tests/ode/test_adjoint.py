@@ -24,6 +24,7 @@ from tests.problems import (
     live_bytes,
     slope,
     times,
+    walled_field,
 )
 
 all_solvers = pytest.mark.parametrize("solver", TABLEAUS)
@@ -294,17 +295,6 @@ def test_trial_steps_that_overflow_do_not_poison_gradients(solver, adjoint):
     found = gradients(field, z0, t, adjoint=adjoint, **settings)
     expected = exact_gradients(field, z0, t)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
-
-
-def walled_field():
-    """Return z' = 1 − relu(z) + K·relu(−z − 1) − K·relu(z − 20): relaxation between two walls."""
-    field = MLPField(1, (3,), "relu", time_dependent=False).double()
-    with torch.no_grad():
-        field.layers[0].weight.copy_(torch.tensor([[1.0], [-1.0], [1.0]]))
-        field.layers[0].bias.copy_(torch.tensor([0.0, -1.0, -20.0]))
-        field.layers[1].weight.copy_(torch.tensor([[-1.0, 1e200, -1e200]], dtype=torch.float64))
-        field.layers[1].bias.fill_(1.0)
-    return field
 
 
 @adaptive_solvers
