@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sknode.modules import MLPField
 from sknode.ode.field import Dynamics
 
 
@@ -213,6 +214,17 @@ class WalledDecay(nn.Module):
 
     def exact(self, z0: Tensor, t: Tensor) -> Tensor:
         return z0 * torch.exp(-self.rate * (t - t[0])).view(-1, 1, 1)
+
+
+def walled_field() -> MLPField:
+    """Return z' = 1 − relu(z) + K·relu(−z − 1) − K·relu(z − 20): relaxation between two walls."""
+    field = MLPField(1, (3,), "relu", time_dependent=False).double()
+    with torch.no_grad():
+        field.layers[0].weight.copy_(torch.tensor([[1.0], [-1.0], [1.0]]))
+        field.layers[0].bias.copy_(torch.tensor([0.0, -1.0, -20.0]))
+        field.layers[1].weight.copy_(torch.tensor([[-1.0, 1e200, -1e200]], dtype=torch.float64))
+        field.layers[1].bias.fill_(1.0)
+    return field
 
 
 class ConvField(nn.Module):

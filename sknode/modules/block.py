@@ -1,5 +1,7 @@
 """A field and its solver settings as one module."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,7 @@ class ODEBlock(nn.Module):
         f(t, z), see `sknode.ode.odeint`.
     t1 : float, default=1.0
         The time at which the result is read off; not zero.
-    solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine
+    solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine, kinetic_energy
         As in `sknode.ode.odeint`.
 
     Attributes
@@ -34,6 +36,9 @@ class ODEBlock(nn.Module):
         What the last forward pass cost, and its backward pass once that has run.
     first_step : Tensor, float or None
         The step size that the next batch of a training starts with.
+    kinetic_energy : Tensor of shape (rows,), or None
+        That of the last forward pass, differentiable, if the block was made with
+        ``kinetic_energy=True``. Copies of the block do not have it.
 
     Raises
     ------
@@ -47,6 +52,12 @@ class ODEBlock(nn.Module):
     >>> block = ODEBlock(MLPField(2), tolerance=1e-4)
     >>> block(torch.ones(3, 2)).shape
     torch.Size([3, 2])
+
+    A penalty on the kinetic energy:
+
+    >>> block = ODEBlock(MLPField(2), kinetic_energy=True)
+    >>> loss = block(torch.ones(3, 2)).square().mean() + 0.1 * block.kinetic_energy.mean()
+    >>> loss.backward()
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class ODEBlock(nn.Module):
         adjoint: str | None = "discrete",
         adjoint_tolerance: float | tuple[float, float] | None = None,
         engine: str = "auto",
+        kinetic_energy: bool = False,
     ) -> None:
         super().__init__()
         if not 0 < abs(t1) < float("inf"):
@@ -68,10 +80,18 @@ class ODEBlock(nn.Module):
         self.field = field
         self.t1 = float(t1)
         self.settings = check_settings(
-            solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine=engine
+            solver,
+            tolerance,
+            n_steps,
+            max_steps,
+            adjoint,
+            adjoint_tolerance,
+            engine=engine,
+            kinetic_energy=kinetic_energy,
         )
         self.stats: Stats | None = None
         self.first_step: Tensor | float | None = None
+        self.kinetic_energy: Tensor | None = None
         self._pool = Pool()
 
     def forward(self, z0: Tensor) -> Tensor:
@@ -81,7 +101,10 @@ class ODEBlock(nn.Module):
             # As _replace() would, which takes as long as solving a dozen rows.
             method = Method(*settings.method[:-1], self.first_step)
             settings = Settings(method, *settings[1:])
-        z, self.stats = solve(self.field, z0, [0.0, self.t1], settings, self._pool)
+        # Its graph holds the buffers of the last pass, which this one may then use.
+        self.kinetic_energy = None
+        times = [0.0, self.t1]
+        z, self.stats, self.kinetic_energy = solve(self.field, z0, times, settings, self._pool)
         if self.training:
             self.first_step = self.stats.first_step
         return z
@@ -89,9 +112,14 @@ class ODEBlock(nn.Module):
     def forget(self) -> None:
         """Drop what training keeps from one batch to the next: a step size, and buffers."""
         self.first_step = None
+        self.kinetic_energy = None
         self._pool = Pool()
 
     def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
         """Return the states ``(len(t), rows, *state)`` at times t, with z0 at the first."""
-        z, _ = solve(self.field, z0, t.tolist(), self.settings)
+        z, *_ = solve(self.field, z0, t.tolist(), self.settings)
         return torch.cat((z0, z)).view(-1, *z0.shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A tensor with a graph can be neither copied nor pickled.
+        return {**self.__dict__, "kinetic_energy": None}

@@ -13,12 +13,13 @@ from torch import Tensor
 from ..exceptions import SolverError
 from .control import Controller, Tolerance
 from .field import Stack, Tape
-from .step import coefficients, take_step
+from .step import coefficients, kinetic_energy_of_step, take_step
 from .tableau import Tableau
 from .workspace import Workspace
 
 __all__ = [
     "Method",
+    "Recorded",
     "Stats",
     "Step",
     "Trajectory",
@@ -174,32 +175,59 @@ class Stats:
         )
 
 
+class Recorded(NamedTuple):
+    """A step, and what the reverse sweep must know about its outputs.
+
+    Attributes
+    ----------
+    dense : Tensor of shape (1 + stages, n_between, rows), or None without times in between
+        The weights that read the states off (x, S_1, ...).
+    stages : Tensor of shape (stages, rows, n), or None without the kinetic energy
+        S_i, zero in rows that stand still.
+    """
+
+    step: Step
+    dense: Tensor | None
+    stages: Tensor | None
+
+
 class Trajectory(NamedTuple):
     """States at the times asked for but the first, (n_times - 1, rows, n), and their cost.
 
-    `record` holds every step with, where there are times in between, the weights
-    (1 + stages, n_between, rows) that read the states off (x, S_1, ...).
+    `kinetic_energy` is (rows,), or None if it was not asked for.
     """
 
     z: Tensor
     stats: Stats
-    record: list[tuple[Step, Tensor | None]]
+    record: list[Recorded]
+    kinetic_energy: Tensor | None
 
 
 def integrate(
-    workspace: Workspace, z0: Tensor, times: list[float], method: Method, *, record: bool = False
+    workspace: Workspace,
+    z0: Tensor,
+    times: list[float],
+    method: Method,
+    *,
+    record: bool = False,
+    kinetic_energy: bool = False,
 ) -> Trajectory:
     """Solve from `z0` at the first time to the last, and read off the states at the others."""
+    energy = z0.new_zeros(len(z0)) if kinetic_energy else None
     outputs = _Outputs(workspace, z0, times)
     stats = Stats(z0.shape[0], method.tableau.n_stages, method.tableau.fsal)
     workspace.system.enter(z0, times[0], out=workspace.stack[0])
     kept = []
     for step in steps(workspace, times, method, stats, keep_tapes=record):
-        weights = outputs.read(step)
+        weights, stages = outputs.read(step), None
         stats.add(step)
+        if energy is not None:
+            # A trial step may have overflowed.
+            stages = torch.where(step.h == 0, 0.0, step.stack.blocks[1:, :, : outputs.n])
+            energy += kinetic_energy_of_step(method.tableau, stages, step.h)
         if record:
-            kept.append((step, weights))
-    return Trajectory(outputs.finish(step.end), stats, kept)
+            kept.append(Recorded(step, weights, stages))
+    return Trajectory(outputs.finish(step.end), stats, kept, energy)
 
 
 def steps(

@@ -16,7 +16,14 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
 from . import control
-from .adjoint import Settings, apply, stages_of_a_sweep, wants_gradient
+from .adjoint import (
+    Settings,
+    apply,
+    mean_square_of_pull,
+    pull_of_energy,
+    stages_of_a_sweep,
+    wants_gradient,
+)
 from .field import DenseForm
 from .integrate import Method, Stats, overflow, step_too_small, too_many_steps
 from .tableau import Tableau
@@ -56,7 +63,7 @@ class Problem(NamedTuple):
 
     def integrate(
         self, z0: Tensor, parameters: Sequence[Tensor], *, record: bool
-    ) -> tuple[Lease, Tensor, Stats]:
+    ) -> tuple[Lease, Tensor, Stats, Tensor | None]:
         """Solve from `z0`; the solver is the solve's own while the lease is held."""
         method, times = self.settings.method, self.times
         self.form.check_rows(z0)
@@ -65,10 +72,12 @@ class Problem(NamedTuple):
         n_rows = z0.shape[0]
         z = z0.new_empty(((len(times) - 1) * n_rows, z0.shape[1]))
         counts = torch.empty((2, n_rows), dtype=torch.int64)
+        energy = z0.new_empty(n_rows) if self.settings.kinetic_energy else None
         nodes = times if method.adaptive else method.grid(times)
         result = held.workspace.solve(
             z0.data_ptr(), n_rows, times, nodes, method.adaptive, _numbers(method),
-            method.max_steps, record, z.data_ptr(), counts.data_ptr(), torch.get_num_threads(),
+            method.max_steps, record, z.data_ptr(), counts.data_ptr(), _address(energy),
+            torch.get_num_threads(),
         )  # fmt: skip
         _check(result, nodes, n_rows)
         _, n_steps, n_evaluations, _, first_step, *_ = result
@@ -82,7 +91,7 @@ class Problem(NamedTuple):
             _counts=counts,
             _first_proposal=first_step if method.adaptive else None,
         )
-        return held, z, stats
+        return held, z, stats, energy
 
     def lease(self, parameters: Sequence[Tensor]) -> Lease:
         """Return a solver that has loaded the parameters."""
@@ -158,12 +167,12 @@ def solve(
     times: list[float],
     settings: Settings,
     pool: Pool | None,
-) -> tuple[Tensor, Stats]:
+) -> tuple[Tensor, Stats, Tensor | None]:
     """Solve for the states at all times but the first, as `sknode.ode.adjoint.solve` does."""
     problem = Problem(form, times, settings, pool)
     if not wants_gradient(z0, parameters):
-        _, z, stats = problem.integrate(z0, parameters, record=False)
-        return z, stats
+        _, z, stats, energy = problem.integrate(z0, parameters, record=False)
+        return z, stats, energy
     assert settings.adjoint is not None
     return apply(FUNCTIONS[settings.adjoint], problem, z0, parameters)
 
@@ -172,22 +181,23 @@ class _DiscreteAdjoint(Function):
     @staticmethod
     def forward(
         ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
-    ) -> Tensor:
-        ctx.lease, z, ctx.stats = problem.integrate(z0, parameters, record=True)
+    ) -> tuple[Tensor, Tensor | None]:
+        ctx.lease, z, ctx.stats, energy = problem.integrate(z0, parameters, record=True)
+        ctx.times = problem.times
         n_stages = stages_of_a_sweep(problem.settings.method.tableau, len(problem.times) - 1)
         ctx.nfe_backward = n_stages * ctx.stats.n_steps
         ctx.save_for_backward(*parameters)
         notes.append(ctx.stats)
-        return z
+        return z, energy
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple:
+    def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
         start, gradient = _room(ctx, g, ctx.saved_tensors)
-        g = g.contiguous()
+        g, pull = g.contiguous(), pull_of_energy(g_energy, ctx.times, g.shape[1])
         ctx.lease.workspace.pull_back(
-            g.data_ptr(), _address(start), [part.data_ptr() for part in gradient],
-            torch.get_num_threads(),
+            g.data_ptr(), _address(pull), _address(start),
+            [part.data_ptr() for part in gradient], torch.get_num_threads(),
         )  # fmt: skip
         ctx.stats.nfe_backward += ctx.nfe_backward
         return None, None, start, *gradient
@@ -197,28 +207,29 @@ class _ContinuousAdjoint(Function):
     @staticmethod
     def forward(
         ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
-    ) -> Tensor:
-        _, z, ctx.stats = problem.integrate(z0, parameters, record=False)
+    ) -> tuple[Tensor, Tensor | None]:
+        _, z, ctx.stats, energy = problem.integrate(z0, parameters, record=False)
         ctx.problem = problem
-        ctx.save_for_backward(z, *parameters)
+        ctx.save_for_backward(z, energy, *parameters)
         notes.append(ctx.stats)
-        return z
+        return z, energy
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        z, *parameters = ctx.saved_tensors
+    def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
+        z, energy, *parameters = ctx.saved_tensors
         problem, times = ctx.problem, ctx.problem.times
         ends = [(times[i + 1], times[i]) for i in reversed(range(len(times) - 1))]
         methods = [problem.settings.method_of_stretch(*pair, times) for pair in ends]
         stretches = [method.grid([*pair]) for method, pair in zip(methods, ends, strict=True)]
         method = methods[0]
         start, gradient = _room(ctx, g, parameters)
-        g = g.contiguous()
+        g, pull = g.contiguous(), pull_of_energy(g_energy, times, g.shape[1])
+        square = None if pull is None else mean_square_of_pull(pull, energy, times)
         held = problem.lease(parameters)
         result = held.workspace.pull_back_continuously(
-            z.data_ptr(), g.data_ptr(), ctx.stats.n_rows, stretches, method.adaptive,
-            _numbers(method), method.max_steps, _address(start),
+            z.data_ptr(), g.data_ptr(), _address(pull), _address(square), ctx.stats.n_rows,
+            stretches, method.adaptive, _numbers(method), method.max_steps, _address(start),
             [part.data_ptr() for part in gradient], torch.get_num_threads(),
         )  # fmt: skip
         *_, n_evaluations, _, _, _, stretch = result

@@ -15,7 +15,13 @@ from torch import Tensor
 from .field import Dynamics, Stack, Tape
 from .tableau import Tableau
 
-__all__ = ["Coefficients", "coefficients", "differentiable_step", "take_step"]
+__all__ = [
+    "Coefficients",
+    "coefficients",
+    "differentiable_step",
+    "kinetic_energy_of_step",
+    "take_step",
+]
 
 
 class Coefficients(NamedTuple):
@@ -88,6 +94,21 @@ def differentiable_step(
     for c, row in zip(tableau.c, tableau.a, strict=True):
         stages.append(h * f(t + c * h, _weighted_sum(z, row, stages)))
     return _weighted_sum(z, tableau.b, stages), stages
+
+
+def kinetic_energy_of_step(tableau: Tableau, stages: Tensor, h: Tensor) -> Tensor:
+    """Return ∫ mean(f²) |dt| over a step, (rows,), by the method's own quadrature.
+
+    Parameters
+    ----------
+    stages : Tensor of shape (stages, rows, *state)
+        S_i, zero in rows whose h is.
+    h : Tensor of shape (rows, 1, ...) or ()
+        Step sizes.
+    """
+    b = coefficients(tableau, h.dtype, h.device).end[1:]
+    length = torch.where(h == 0, 1.0, h.abs()).view(-1)
+    return b @ stages.flatten(2).square().mean(2) / length
 
 
 def _weighted_sum(z: Tensor, weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:

@@ -180,10 +180,11 @@ def through_torch_save(module):
     return torch.load(buffer, weights_only=False)
 
 
+COPIES = [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x)), through_torch_save]
+
+
 @all_adjoints
-@pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x)), through_torch_save]
-)
+@pytest.mark.parametrize("copied", COPIES)
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_copy_after_training_goes_on_as_the_original(copied, adjoint, backward):
     module, z0 = block(adjoint=adjoint), rows()
@@ -342,6 +343,65 @@ def test_training_a_block_lowers_the_loss():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 10
+
+
+@all_adjoints
+def test_a_block_has_the_kinetic_energy_of_its_last_pass(adjoint):
+    module, z0, t = block(adjoint=adjoint, kinetic_energy=True).eval(), rows(), times(0.0, 1.0)
+    assert module.kinetic_energy is None
+    z = module(z0)
+    expected = odeint(module.field, z0, t, adjoint=adjoint, kinetic_energy=True).kinetic_energy
+    assert torch.equal(module.kinetic_energy, expected)
+    assert torch.equal(z, block(adjoint=adjoint).eval()(z0))
+    module.kinetic_energy.sum().backward()
+    assert all(p.grad.abs().max() > 0 for p in module.parameters())
+    module.forget()
+    assert module.kinetic_energy is None
+
+
+@all_adjoints
+@pytest.mark.parametrize("copied", [copy.copy, *COPIES])
+def test_a_copy_leaves_the_kinetic_energy_behind(copied, adjoint):
+    module, z0 = block(adjoint=adjoint, kinetic_energy=True), rows()
+    module(z0)
+    energy = module.kinetic_energy
+    twin = copied(module)
+    assert module.kinetic_energy is energy
+    assert twin.kinetic_energy is None
+    assert torch.equal(twin(z0), module(z0))
+    assert torch.equal(twin.kinetic_energy, module.kinetic_energy)
+
+
+@kinds
+def test_the_buffers_of_a_pass_with_kinetic_energy_serve_the_next(wrap):
+    module = block(wrap, kinetic_energy=True)
+    for _ in range(3):
+        (module(rows()).sum() + module.kinetic_energy.sum()).backward()
+    # The only ones are in use, by the graph of the energy, and come back with its end.
+    assert not module._pool._idle
+    module.kinetic_energy = None
+    assert len(module._pool._idle) == 1
+
+
+@all_adjoints
+def test_a_penalty_on_the_kinetic_energy_lowers_it(adjoint):
+    z0 = rows(32)
+    # A quarter turn.
+    target = torch.stack((-z0[:, 1], z0[:, 0]), 1)
+
+    def trained(penalty):
+        module = block(adjoint=adjoint, kinetic_energy=True)
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+        for _ in range(60):
+            optimizer.zero_grad()
+            loss = (module(z0) - target).square().mean()
+            (loss + penalty * module.kinetic_energy.mean()).backward()
+            optimizer.step()
+        return loss.item(), module.kinetic_energy.mean().item()
+
+    (free, energy), (held, held_energy) = trained(0.0), trained(0.02)
+    assert held_energy < 0.95 * energy
+    assert max(free, held) < 0.05
 
 
 def test_failures_of_the_solve_are_those_of_the_block():

@@ -35,7 +35,7 @@ def solved(field, z0, device, **settings):
     """Return states and gradients, on the CPU, of a solve on the device."""
     field = field.to(device)
     z0 = z0.to(device).requires_grad_()
-    z, stats = odeint(field, z0, T.to(device), **settings)
+    z, stats, _ = odeint(field, z0, T.to(device), **settings)
     loss = (z * rows(*z.shape).to(z)).sum()
     g = torch.autograd.grad(loss, [z0, *(p for p in field.parameters() if p.requires_grad)])
     return [x.detach().cpu() for x in (z, *g)], stats

@@ -30,7 +30,7 @@ def rows(*shape):
 
 def states_and_gradients(field, **settings):
     z0 = rows(6, 3).requires_grad_()
-    z, stats = odeint(field, z0, times(0.0, 0.4, 2.0), **settings)
+    z, stats, _ = odeint(field, z0, times(0.0, 0.4, 2.0), **settings)
     g = torch.autograd.grad((z * rows(*z.shape)).sum(), [z0, *field.parameters()])
     return [z, *g], stats
 

@@ -69,7 +69,7 @@ def test_a_row_alone_is_solved_as_in_any_batch(field, solver):
 def test_permuting_the_rows_permutes_the_solution(solver):
     z0, t = neighbourhood(), times(0.0, 0.3, 1.0)
     order = torch.randperm(len(z0), generator=torch.Generator().manual_seed(1))
-    z, stats = odeint(Stiffness(), z0, t, solver=solver, max_steps=3000)
+    z, stats, _ = odeint(Stiffness(), z0, t, solver=solver, max_steps=3000)
     permuted = odeint(Stiffness(), z0[order], t, solver=solver, max_steps=3000)
     torch.testing.assert_close(permuted.z, z[:, order], rtol=1e-12, atol=1e-12)
     assert torch.equal(permuted.stats.accepted, stats.accepted[order])
@@ -136,7 +136,7 @@ def test_a_time_next_to_the_first_or_last_has_its_state(dtype, n_steps):
 @pytest.mark.parametrize("solver", FIXED)
 def test_without_n_steps_a_fixed_method_takes_one_step_to_each_time(solver, t):
     field, z0 = Driven(), Driven().initial()
-    z, stats = odeint(field, z0, t, solver=solver)
+    z, stats, _ = odeint(field, z0, t, solver=solver)
     assert stats.accepted.tolist() == [len(t) - 1] * 2
     for i in range(1, len(t)):
         one = odeint(field, z[i - 1], t[i - 1 : i + 1].double(), solver=solver, n_steps=1).z[-1]
@@ -184,11 +184,11 @@ def test_counts_agree_with_the_steps_recorded(solver):
         workspace = Workspace(bind(field, z0), method.tableau)
         workspace.system.load(tuple(field.parameters()))
         trajectory = integrate(workspace, z0, [0.0, 1.0], method, record=True)
-    moved = torch.stack([step.h.view(-1) != 0 for step, _ in trajectory.record])
-    tried = torch.stack([step.before != 0 for step, _ in trajectory.record])
+    moved = torch.stack([step.h.view(-1) != 0 for step, *_ in trajectory.record])
+    tried = torch.stack([step.before != 0 for step, *_ in trajectory.record])
     assert torch.equal(trajectory.stats.accepted, moved.sum(0))
     assert torch.equal(trajectory.stats.rejected, (tried & ~moved).sum(0))
-    steps = torch.stack([step.h.view(-1) for step, _ in trajectory.record])
+    steps = torch.stack([step.h.view(-1) for step, *_ in trajectory.record])
     torch.testing.assert_close(steps.sum(0), torch.ones_like(z0[:, 0]), rtol=1e-14, atol=1e-14)
 
 

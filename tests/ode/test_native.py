@@ -43,11 +43,13 @@ def rows(n, n_dims=5, seed=1):
 
 
 def solved(field, z0, t, **settings):
-    """Return states, gradients and stats."""
+    """Return states, gradients and stats; with a kinetic energy that, too."""
     z0 = z0.detach().clone().requires_grad_()
-    z, stats = odeint(field, z0, t, **settings)
-    loss = (z * torch.linspace(0.5, 1.5, z.numel(), dtype=z.dtype).view_as(z)).sum()
-    return [z.detach(), *torch.autograd.grad(loss, [z0, *field.parameters()])], stats
+    z, stats, energy = odeint(field, z0, t, **settings)
+    outputs = [z] if energy is None else [z, energy]
+    weights = [torch.linspace(0.5, 1.5, x.numel(), dtype=x.dtype).view_as(x) for x in outputs]
+    gradients = torch.autograd.grad(outputs, [z0, *field.parameters()], weights)
+    return [*(x.detach() for x in outputs), *gradients], stats
 
 
 def assert_engines_agree(field, z0, t, within=1e-10, **settings):
@@ -98,6 +100,16 @@ def test_single_precision_agrees_to_its_rounding(solver, adjoint):
     field, z0 = mlp(scale=1.0).float(), rows(40).float()
     t = torch.tensor([0.0, 0.5, 1.0])
     assert_engines_agree(field, z0, t, 1e-5, solver=solver, adjoint=adjoint, n_steps=8)
+
+
+@both_adjoints
+@all_solvers
+@pytest.mark.parametrize("t", [(0.0, 1.0), (0.0, 0.3, 0.31, 2.0), (1.5, 0.2, -0.5)])
+def test_both_engines_find_the_same_kinetic_energy(solver, adjoint, t):
+    settings = {"solver": solver, "adjoint": adjoint, "kinetic_energy": True}
+    assert_engines_agree(mlp(), rows(37), times(*t), **settings)
+    field, z0, t = mlp(scale=1.0).float(), rows(37).float(), times(*t).float()
+    assert_engines_agree(field, z0, t, 1e-5, n_steps=8, **settings)
 
 
 def test_many_steps_with_rejected_ones_agree():
@@ -205,7 +217,7 @@ def test_a_failed_row_leaves_its_neighbours_unharmed():
     # Here the block stops at the failure, on a grid it goes on to the end.
     held.workspace.solve(
         broken.data_ptr(), 16, [0.0, 1.0], [0.0, 0.5, 1.0], False, numbers, 1000, False,
-        z.data_ptr(), counts.data_ptr(), 1,
+        z.data_ptr(), counts.data_ptr(), 0, 1,
     )  # fmt: skip
     whole = odeint(field, z0, times(0.0, 1.0), n_steps=2, engine="native").z[-1]
     others = [i for i in range(16) if i != 3]

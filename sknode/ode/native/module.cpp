@@ -77,33 +77,35 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
             "solve",
             [](S& self, Address z0, int n_rows, const std::vector<double>& times,
                const std::vector<double>& nodes, bool adapt, const std::vector<double>& control,
-               int max_steps, bool record, Address z, Address counts, int n_threads) {
+               int max_steps, bool record, Address z, Address counts, Address energy,
+               int n_threads) {
                 Result result;
                 {
                     nb::gil_scoped_release release;
                     result = self.solve(
                         reinterpret_cast<const T*>(z0), n_rows, times, nodes, adapt,
                         make_control<T>(control, max_steps), record, reinterpret_cast<T*>(z),
-                        reinterpret_cast<int64_t*>(counts), n_threads, Poll());
+                        reinterpret_cast<int64_t*>(counts), reinterpret_cast<T*>(energy),
+                        n_threads, Poll());
                 }
                 return as_tuple(result);
             })
         .def(
             "pull_back",
-            [](S& self, Address g, Address start, const std::vector<Address>& gradient,
-               int n_threads) {
+            [](S& self, Address g, Address pull, Address start,
+               const std::vector<Address>& gradient, int n_threads) {
                 Result result;
                 {
                     nb::gil_scoped_release release;
                     result = self.pull_back(
-                        reinterpret_cast<const T*>(g), reinterpret_cast<T*>(start),
-                        pointers<T>(gradient), n_threads, Poll());
+                        reinterpret_cast<const T*>(g), reinterpret_cast<const T*>(pull),
+                        reinterpret_cast<T*>(start), pointers<T>(gradient), n_threads, Poll());
                 }
                 return as_tuple(result);
             })
         .def(
             "pull_back_continuously",
-            [](S& self, Address z, Address g, int n_rows,
+            [](S& self, Address z, Address g, Address pull, Address pull_square, int n_rows,
                const std::vector<std::vector<double>>& stretches, bool adapt,
                const std::vector<double>& control, int max_steps, Address start,
                const std::vector<Address>& gradient, int n_threads) {
@@ -111,8 +113,9 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                 {
                     nb::gil_scoped_release release;
                     result = self.pull_back_continuously(
-                        reinterpret_cast<const T*>(z), reinterpret_cast<const T*>(g), n_rows,
-                        stretches, adapt, make_control<T>(control, max_steps),
+                        reinterpret_cast<const T*>(z), reinterpret_cast<const T*>(g),
+                        reinterpret_cast<const T*>(pull), reinterpret_cast<const T*>(pull_square),
+                        n_rows, stretches, adapt, make_control<T>(control, max_steps),
                         reinterpret_cast<T*>(start), pointers<T>(gradient), n_threads, Poll());
                 }
                 return as_tuple(result);

@@ -47,11 +47,12 @@ template <class T> class Solver {
 
     // Solves from z0 (rows, n) through the nodes, and writes the states at all times but the
     // first into `z` (times - 1, rows, n), and how many steps of each row were accepted and
-    // rejected into `counts` (2, rows). With `record`, `pull_back` may follow.
+    // rejected into `counts` (2, rows), and unless null the kinetic energy into `energy` (rows,).
+    // With `record`, `pull_back` may follow.
     Result solve(
         const T* z0, int n_rows, const std::vector<double>& times,
         const std::vector<double>& nodes, bool adapt, const Control<T>& control, bool record,
-        T* z, int64_t* counts, int n_threads, std::function<bool()> poll) {
+        T* z, int64_t* counts, T* energy, int n_threads, std::function<bool()> poll) {
         n_rows_ = n_rows;
         find_times_between(times);
         const int n_blocks = blocks();
@@ -60,7 +61,7 @@ template <class T> class Solver {
         for_each(n_blocks, n_threads, poll, [&](int i, Room& room, auto interrupted) {
             Record<T>& kept = record ? records_[i] : room.record;
             outcomes_[i] = solve_block(
-                block(i), z0, nodes, adapt, control, record, kept, room, z, interrupted);
+                block(i), z0, nodes, adapt, control, record, kept, room, z, energy, interrupted);
         });
         for (int i = 0; i < n_blocks; ++i) {
             const Block at = block(i);
@@ -71,12 +72,13 @@ template <class T> class Solver {
     }
 
     // Pulls cotangents g (times - 1, rows, n) of the states back to the start, into `start`
-    // (rows, n) unless null, and writes the parameters' gradient.
+    // (rows, n) unless null, and writes the parameters' gradient. Null unless the solve had an
+    // energy: its `pull` (rows,).
     Result pull_back(
-        const T* g, T* start, const std::vector<T*>& gradient, int n_threads,
+        const T* g, const T* pull, T* start, const std::vector<T*>& gradient, int n_threads,
         std::function<bool()> poll) {
         summed_over_blocks(gradient, n_threads, poll, [&](int i, Room& room, T* sums, auto) {
-            pull_back_block(block(i), records_[i], g, start, room, sums);
+            pull_back_block(block(i), records_[i], g, pull, start, room, sums);
         });
         Result result;
         if (interrupted_) result.ending = Ending::interrupted;
@@ -84,10 +86,11 @@ template <class T> class Solver {
     }
 
     // Solves the adjoint ODE backwards through stretches, the last first: from `z` (times - 1,
-    // rows, n), with cotangents g of the same shape. Returns how the worst block ended; the
-    // result's n_evaluations are all of them.
+    // rows, n), with cotangents g of the same shape and, unless null, the `pull` (rows,) of the
+    // energy and its mean square along the way. Returns how the worst block ended; the result's
+    // n_evaluations are all of them.
     Result pull_back_continuously(
-        const T* z, const T* g, int n_rows, const std::vector<std::vector<double>>& stretches,
+        const T* z, const T* g, const T* pull, const T* pull_square, int n_rows, const std::vector<std::vector<double>>& stretches,
         bool adapt, const Control<T>& control, T* start, const std::vector<T*>& gradient,
         int n_threads, std::function<bool()> poll) {
         n_rows_ = n_rows;
@@ -96,8 +99,8 @@ template <class T> class Solver {
         summed_over_blocks(
             gradient, n_threads, poll, [&](int i, Room& room, T* sums, auto interrupted) {
                 continuous_block(
-                    block(i), outcomes_.data() + i, z, g, stretches, adapt, control, room, start,
-                    sums, interrupted);
+                    block(i), outcomes_.data() + i, z, g, pull, pull_square, stretches, adapt,
+                    control, room, start, sums, interrupted);
             });
         Result total;
         for (int i = 0; i < n_stretches; ++i) {
@@ -172,27 +175,65 @@ template <class T> class Solver {
         for (int i = 0; i < block.rows; ++i)
             for (int d = 0; d < n; ++d) table[size_t(block.first + i) * n + d] = lanes[d][i];
     }
+    // The same for a column (rows,).
+    static Lanes<T> gather_one(const T* column, const Block& block) {
+        Lanes<T> lanes = Lanes<T>::all(0);
+        for (int i = 0; i < block.rows; ++i) lanes.set(i, column[block.first + i]);
+        return lanes;
+    }
+    static void scatter_one(const Lanes<T>& lanes, const Block& block, T* column) {
+        for (int i = 0; i < block.rows; ++i) column[block.first + i] = lanes[i];
+    }
     size_t table_size() const { return size_t(n_rows_) * network_.n_dims; }
 
     template <class Interrupted>
     Outcome<T> solve_block(
         const Block& block, const T* z0, const std::vector<double>& nodes, bool adapt,
-        const Control<T>& control, bool keep, Record<T>& record, Room& room, T* z,
+        const Control<T>& control, bool keep, Record<T>& record, Room& room, T* z, T* energy,
         Interrupted interrupted) {
         const Network<T>& network = networks_[block.member];
         Forward<T> system(network, tableau_.n_stages, record, keep, room.walk);
         Walk<T, Forward<T>> walk(system, tableau_, control);
         gather(z0, block, walk.x);
         record.steps.clear();
+        size_t n = 0;
+        Lanes<T> sum = Lanes<T>::all(0);
         const Outcome<T> outcome = walk.go(
             nodes, adapt, used(block),
             [&](const Step<T>& step) {
                 read_off(step, walk.x, walk.stages, block, z);
+                if (energy) sum = sum + energy_of_step(step, walk.stages, record, keep ? n++ : 0);
                 if (keep) record.steps.push_back(step);
             },
             interrupted);
         scatter(walk.x, block, z + between_.size() * table_size());
+        if (energy) scatter_one(sum, block, energy);
         return outcome;
+    }
+
+    // The integral of mean(f^2) |dt| over a step, by the method's own quadrature. Leaves the stages
+    // in the record.
+    Lanes<T> energy_of_step(
+        const Step<T>& step, const Lanes<T>* stages, Record<T>& record, size_t place) const {
+        const int n = network_.n_dims;
+        Lanes<T>* kept = Record<T>::room(record.stages, place, size_t(tableau_.n_stages) * n);
+        Lanes<T> sum = Lanes<T>::all(0);
+        for (int i = 0; i < tableau_.n_stages; ++i, stages += n, kept += n) {
+            if (tableau_.b[i] == 0) continue;
+            Lanes<T> squares = Lanes<T>::all(0);
+            for (int d = 0; d < n; ++d) {
+                // A trial step may have overflowed.
+                kept[d] = map(stages[d], step.h, [](auto s, auto h) {
+                    return h == 0 ? decltype(s){} : s;
+                });
+                squares = squares + kept[d] * kept[d];
+            }
+            sum = add(sum, tableau_.b[i], squares);
+        }
+        return map(sum, step.h, [n](auto s, auto h) {
+            const auto length = T(n) * absolute<T>(h);
+            return s / (h == 0 ? decltype(h){} + T(1) : length);
+        });
     }
 
     // Whether a time lies within a row's step, and where. Decided on the time left at the step's
@@ -233,7 +274,8 @@ template <class T> class Solver {
 
     // The reverse sweep of sknode/ode/adjoint.py.
     void pull_back_block(
-        const Block& block, const Record<T>& record, const T* g, T* start, Room& room, T* sums) {
+        const Block& block, const Record<T>& record, const T* g, const T* pull, T* start,
+        Room& room, T* sums) {
         const Network<T>& network = networks_[block.member];
         const int n = network_.n_dims, m = network_.n_cotangents;
         const bool with_last = !(tableau_.fsal && between_.empty());
@@ -242,6 +284,7 @@ template <class T> class Solver {
         room.stages.resize(size_t(n_stages + 2) * n);
         Lanes<T>*lambda = room.stages.data(), *mu = lambda + n, *g_lanes = mu + n_stages * n;
         gather(g + between_.size() * table_size(), block, lambda);
+        const Lanes<T> pull_lanes = pull ? gather_one(pull, block) : Lanes<T>::all(0);
         for (size_t s = record.steps.size(); s-- > 0;) {
             const Step<T>& step = record.steps[s];
             const Lanes<T>* tape = record.tapes[s].data();
@@ -257,6 +300,11 @@ template <class T> class Solver {
                     for (int j = i + 1; j < n_stages; ++j)
                         if (tableau_.a_at(j, i) != 0) sum = add(sum, tableau_.a_at(j, i), mu[j * n + d]);
                     v[d] = sum * step.h;
+                }
+                if (pull && tableau_.b[i] != 0) {
+                    const Lanes<T>* kept = record.stages[s].data() + size_t(i) * n;
+                    const Lanes<T> weight = Lanes<T>::all(tableau_.b[i]) * pull_lanes;
+                    for (int d = 0; d < n; ++d) v[d] = v[d] + weight * kept[d];
                 }
                 const bool wanted = s > 0 || i > 0 || start;
                 network.pull_back(
@@ -295,12 +343,12 @@ template <class T> class Solver {
 
     template <class Interrupted>
     void continuous_block(
-        const Block& block, Outcome<T>* outcomes, const T* z, const T* g,
-        const std::vector<std::vector<double>>& stretches, bool adapt, const Control<T>& control,
-        Room& room, T* start, T* sums, Interrupted interrupted) {
+        const Block& block, Outcome<T>* outcomes, const T* z, const T* g, const T* pull,
+        const T* pull_square, const std::vector<std::vector<double>>& stretches, bool adapt,
+        const Control<T>& control, Room& room, T* start, T* sums, Interrupted interrupted) {
         const Network<T>& network = networks_[block.member];
         const int n = network_.n_dims, n_stretches = int(stretches.size());
-        Adjoint<T> system(network, tableau_.n_stages, room.tape, room.walk);
+        Adjoint<T> system(network, tableau_.n_stages, pull, room.tape, room.walk);
         Walk<T, Adjoint<T>> walk(system, tableau_, control);
         room.stages.resize(2 * n);
         Lanes<T>*a = room.stages.data(), *g_lanes = a + n;
@@ -316,9 +364,12 @@ template <class T> class Solver {
             }
             // Each row's cotangent is scaled to size one, see sknode/ode/adjoint.py.
             for (int lane = 0; lane < LANES; ++lane) {
-                const T norm = std::sqrt(size[lane] / T(n));
+                const bool pulled = pull_square && lane < block.rows;
+                const T floor = pulled ? pull_square[block.first + lane] : T(0);
+                const T norm = std::sqrt(size[lane] / T(n) + floor);
                 size.set(lane, norm == 0 ? T(1) : norm);
             }
+            if (pull) system.pull = gather_one(pull, block) / size;
             for (int d = 0; d < n; ++d) walk.x[n + d] = a[d] / size;
             Outcome<T>& outcome = outcomes[size_t(i) * blocks()];
             outcome = walk.go(

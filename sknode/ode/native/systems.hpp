@@ -9,16 +9,18 @@
 
 namespace sknode::SKNODE_ISA {
 
-// The steps of a block with their tapes. Memory is kept for the next solve.
+// The steps of a block with their tapes and, for the kinetic energy, their stages S_i, zero in lanes
+// that stand still. Memory is kept for the next solve.
 template <class T> struct Record {
-    std::vector<std::vector<Lanes<T>>> tapes;
+    std::vector<std::vector<Lanes<T>>> tapes, stages;
     std::vector<Step<T>> steps;
 
-    Lanes<T>* tape(size_t i, size_t size) {
-        if (i >= tapes.size()) tapes.emplace_back();
-        if (tapes[i].size() < size) tapes[i].resize(size);
-        return tapes[i].data();
+    static Lanes<T>* room(std::vector<std::vector<Lanes<T>>>& parts, size_t i, size_t size) {
+        if (i >= parts.size()) parts.emplace_back();
+        if (parts[i].size() < size) parts[i].resize(size);
+        return parts[i].data();
     }
+    Lanes<T>* tape(size_t i, size_t size) { return room(tapes, i, size); }
 };
 
 // Gives the lanes that were not accepted, in all stages, what they had in the first.
@@ -68,27 +70,33 @@ template <class T> class Forward {
     Lanes<T>* units(int stage) { return tape_ + size_t(stage) * network_.n_units; }
 };
 
-// The state z together with its cotangent a: (f, -a df/dz). The cotangent's argument lies where
-// the pullback wants it.
+// The state z together with its cotangent a: (f, -(a + p f) df/dz), where p is the pull of the
+// kinetic energy, see sknode/ode/adjoint.py. Without it the cotangent's argument lies where the
+// pullback wants it.
 template <class T> class Adjoint {
   public:
-    Adjoint(const Network<T>& network, int n_stages, std::vector<Lanes<T>>& tape,
+    Adjoint(const Network<T>& network, int n_stages, bool pulled, std::vector<Lanes<T>>& tape,
             std::vector<Lanes<T>>& room)
-        : dims(2 * network.n_dims), room(room), network_(network), n_stages_(n_stages) {
-        const size_t size = size_t(n_stages) * (network.n_units + network.n_cotangents);
+        : dims(2 * network.n_dims), room(room), network_(network), n_stages_(n_stages),
+          pulled_(pulled) {
+        const int n = network.n_dims, m = network.n_cotangents;
+        const size_t size = size_t(n_stages) * (network.n_units + m + (pulled ? n : 0));
         if (tape.size() < size) tape.resize(size);
         units = tape.data();
         cotangents = units + size_t(n_stages) * network.n_units;
+        arguments_ = pulled ? cotangents + size_t(n_stages) * m : cotangents + m - n;
+        stride_ = pulled ? n : m;
     }
 
     const int dims;
     std::vector<Lanes<T>>& room;
     Lanes<T>*units, *cotangents;  // (stages, n_units), (stages, n_cotangents)
+    Lanes<T> pull;
 
     Lanes<T>* argument(int stage, int d) {
         const int n = network_.n_dims;
         if (d < n) return units + size_t(stage) * network_.n_units + d;
-        return cotangents + size_t(stage + 1) * network_.n_cotangents - dims + d;
+        return arguments_ + size_t(stage) * stride_ + d - n;
     }
     void set_time(int stage, const Lanes<T>& t) {
         if (network_.time_dependent)
@@ -97,9 +105,12 @@ template <class T> class Adjoint {
     void evaluate(int stage, Lanes<T>* k) {
         Lanes<T>* at = units + size_t(stage) * network_.n_units;
         network_.evaluate(at, k);
-        Lanes<T>* pulled = k + network_.n_dims;
-        network_.pull_back(at, cotangents + size_t(stage) * network_.n_cotangents, pulled);
-        for (int d = 0; d < network_.n_dims; ++d) pulled[d] = Lanes<T>::all(0) - pulled[d];
+        const int n = network_.n_dims, m = network_.n_cotangents;
+        Lanes<T>*v = cotangents + size_t(stage + 1) * m - n, *slope = k + n;
+        if (pulled_)
+            for (int d = 0; d < n; ++d) v[d] = *argument(stage, n + d) + pull * k[d];
+        network_.pull_back(at, cotangents + size_t(stage) * m, slope);
+        for (int d = 0; d < n; ++d) slope[d] = Lanes<T>::all(0) - slope[d];
     }
     void hold(const Mask<T>& accepted) {
         hold_lanes(units, network_.n_units, n_stages_, accepted);
@@ -115,6 +126,9 @@ template <class T> class Adjoint {
   private:
     const Network<T>& network_;
     const int n_stages_;
+    const bool pulled_;
+    Lanes<T>* arguments_;  // of the cotangents
+    size_t stride_;
 };
 
 }  // namespace sknode::SKNODE_ISA
