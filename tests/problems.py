@@ -10,6 +10,24 @@ from torch import Tensor, nn
 from sknode.modules import MLPField
 from sknode.ode.field import Dynamics
 
+# The plain Neural ODE of the papers, as the estimators' hyperparameters.
+CLASSICAL = {
+    "hidden_layer_sizes": (32,),
+    "activation": "tanh",
+    "lift": "identity",
+    "scaling": "standard",
+    "dropout": 0.0,
+    "solver": "dopri5",
+    "kinetic_penalty": 0.0,
+    "learning_rate": 1e-2,
+    "schedule": "constant",
+    "ema_decay": None,
+    "gradient_clip": None,
+    "max_epochs": 50,
+    "batch_size": 128,
+    "dtype": "float64",
+}
+
 
 class Exponential(nn.Module):
     """z' = λz, with a rate for each dimension."""

@@ -20,8 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sknode import NODEClassifier, NODERegressor, export
 from sknode.export import export_onnx
 from sknode.modules.activations import ACTIVATIONS
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 1, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 1, "random_state": 0}
 X, Y = load_iris(return_X_y=True)
 SEVERAL = make_multilabel_classification(100, 4, n_classes=3, random_state=0)
 TASKS = {"binary": (X[:100], Y[:100]), "multiclass": (X, Y), "multilabel": SEVERAL}
@@ -205,7 +206,7 @@ def test_rows_may_be_sparse(path):
 )
 def test_the_labels_are_in_the_metadata(labels, path):
     rows = np.arange(float(len(labels) * 4)).reshape(-1, 2)
-    estimator = NODEClassifier(**QUICK, solver="euler").fit(rows, np.repeat(labels, 2))
+    estimator = NODEClassifier(**{**QUICK, "solver": "euler"}).fit(rows, np.repeat(labels, 2))
     export_onnx(estimator, path)
     metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == labels

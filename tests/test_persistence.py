@@ -24,8 +24,9 @@ import sknode
 from sknode import NODEClassifier, NODERegressor
 from sknode._files import read, write
 from sknode.estimators import _training
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[IRIS[1]]

@@ -46,7 +46,8 @@ AUTO_BATCH_SIZES = (16, 256)
 # float32 rounds states of size one by 1e-7.
 LEAST_FLOAT32_TOLERANCE = 1e-5
 AUTO_EARLY_STOPPING = 10_000
-FIXED_GRID_STEPS = 10
+# One step of a method of the fourth order, two of one of the second.
+FIXED_GRID_EVALUATIONS = 4
 FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
 # What `history_` tells of an epoch, and by what names skorch's history does.
 ENTRIES = {
@@ -77,26 +78,27 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(128, 128),
+        hidden_layer_sizes=(64, 64),
         activation="silu",
         lift="periodic",
-        lift_dim=64,
+        lift_dim=32,
         augment_dim=0,
         scaling="robust",
         time_dependent=True,
         dropout=0.1,
         n_members=1,
-        solver="dopri5",
+        solver="rk4",
         tolerance=1e-3,
         n_steps=None,
         max_steps=1000,
         adjoint="discrete",
+        kinetic_penalty=0.1,
         optimizer="adamw",
         learning_rate=7e-3,
         schedule="warmup_cosine",
         weight_decay=1e-2,
         ema_decay=0.998,
-        gradient_clip=None,
+        gradient_clip=1.0,
         max_epochs=100,
         batch_size="auto",
         early_stopping="auto",
@@ -126,6 +128,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.n_steps = n_steps
         self.max_steps = max_steps
         self.adjoint = adjoint
+        self.kinetic_penalty = kinetic_penalty
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -390,12 +393,12 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         named = isinstance(self.optimizer, str)
         options = {"weight_decay": float(self.weight_decay), **({"fused": True} if named else {})}
         largest = torch.finfo(dtype).max
-        for name in ("learning_rate", "weight_decay", "gradient_clip"):
+        for name in ("learning_rate", "weight_decay", "kinetic_penalty", "gradient_clip"):
             if float(getattr(self, name) or 0) > largest:
                 raise ValueError(f"{name}={getattr(self, name)!r} is beyond the range of {dtype}")
-        n_steps = self.n_steps
-        if n_steps is None and not TABLEAUS[self.solver].adaptive:
-            n_steps = FIXED_GRID_STEPS
+        n_steps, tableau = self.n_steps, TABLEAUS[self.solver]
+        if n_steps is None and not tableau.adaptive:
+            n_steps = FIXED_GRID_EVALUATIONS // tableau.n_stages
         return Recipe(
             network={
                 "n_features": self.n_features_in_,
@@ -414,6 +417,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "n_steps": None if n_steps is None else int(n_steps),
                 "max_steps": int(self.max_steps),
                 "adjoint": self.adjoint,
+                "kinetic_energy": float(self.kinetic_penalty) > 0,
             },
             dtype=dtype,
             criterion=criterion,
@@ -422,6 +426,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             learning_rate=float(self.learning_rate),
             schedule=self.schedule,
             max_epochs=int(self.max_epochs),
+            kinetic_penalty=float(self.kinetic_penalty),
             ema_decay=None if self.ema_decay is None else float(self.ema_decay),
             batch_size=self._batch_size(n_rows),
             seed=seed,

@@ -190,8 +190,8 @@ PARAMETERS: dict[str, Parameter] = {
         _one_of(*SCALINGS),
         'How features are brought to size one. "robust": by median and interquartile range (range, '
         "where half of a feature is one value), then smoothly clipped to ±3, so that no value is "
-        'too large for the solver. "standard": by mean and standard deviation. None: not at all. '
-        "Sparse features are not shifted.",
+        'too large for the solver. "standard": by mean and standard deviation, as sparse features '
+        "always are. None: not at all.",
     ),
     "augment_dim": Parameter(
         "int",
@@ -235,8 +235,9 @@ PARAMETERS: dict[str, Parameter] = {
         "int or None",
         "a positive integer or None, and no more than a million",
         lambda value: value is None or _integer(value, 1, MOST_STEPS),
-        "Number of equal steps from t = 0 to t = 1. None: 10 for the solvers without an error "
-        "estimate, steps by `tolerance` for the others.",
+        "Number of equal steps from t = 0 to t = 1. None: for the solvers without an error "
+        "estimate as many as take four evaluations of the field (of rk4 one), for the others steps "
+        "by `tolerance`.",
     ),
     "max_steps": Parameter(
         "int",
@@ -251,6 +252,13 @@ PARAMETERS: dict[str, Parameter] = {
         'How gradients are found: "discrete", the exact gradient of the steps taken; '
         '"continuous", the adjoint ODE [1]_, whose memory does not grow with the steps; None, '
         "autograd through the steps, which is slower.",
+    ),
+    "kinetic_penalty": Parameter(
+        "float",
+        "a non-negative number",
+        lambda value: _number(value) and value >= 0,
+        "Weight in the loss of the energy of the way from z(0) to z(1), the mean over the rows of "
+        "∫|f|²dt, itself a mean over the dimensions. Straight ways need few steps [4]_.",
     ),
     "optimizer": Parameter(
         _set(OPTIMIZERS) + " or type",

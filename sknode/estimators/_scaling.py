@@ -45,8 +45,7 @@ def standard_scaling(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
     """Return the scaling by the weighted mean and standard deviation of each column.
 
     They are sought in units of the largest value of a column, whose square may not be a number.
-    The scale of a constant column is one. Sparse columns are not shifted, or they would not stay
-    sparse.
+    The scale of a constant column is one.
     """
     low, high, unit = _limits(X, name)
     shifted = not sparse.issparse(X)
@@ -67,7 +66,7 @@ def _robust_scaling(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
     """Return the scaling by the weighted median and interquartile range, clipped.
 
     Where half of a column is one value, its range takes the place of the latter. Sparse columns,
-    most of which are mostly zero, are scaled by their standard deviation.
+    which are mostly zero, are scaled by mean and standard deviation.
     """
     if sparse.issparse(X):
         return standard_scaling(X, weight, name)._replace(clips=True)

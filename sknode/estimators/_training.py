@@ -46,7 +46,7 @@ class Recipe(NamedTuple):
         A subclass of torch.optim.Optimizer.
     optimizer_options : dict
         Its arguments beside the parameters and `lr`.
-    learning_rate, schedule, ema_decay, max_epochs, batch_size
+    learning_rate, schedule, kinetic_penalty, ema_decay, max_epochs, batch_size
         As of the estimators.
     seed : int
         Of the initial weights and the order of rows.
@@ -59,6 +59,7 @@ class Recipe(NamedTuple):
     optimizer_options: dict[str, Any]
     learning_rate: float
     schedule: str
+    kinetic_penalty: float
     ema_decay: float | None
     max_epochs: int
     batch_size: int
@@ -282,7 +283,7 @@ class Net(NeuralNet):
         if not math.isfinite(loss.item()):
             raise NotFiniteError(f"the loss became {loss.item()}")
         # Of the members' sum, so that each learns as it would alone.
-        loss.backward(torch.full_like(loss, self.module_.n_members))
+        self._penalised(loss, target).backward(torch.full_like(loss, self.module_.n_members))
         self.last_good.take()
         if self.average is not None:
             self.average.update()
@@ -298,6 +299,13 @@ class Net(NeuralNet):
         """Return the weighted mean of the rows' losses, and of the members'."""
         return self.get_losses(y_pred, y_true).mean()
 
+    def _penalised(self, loss: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Return a loss with the penalty for the energy of the way from z(0) to z(1)."""
+        energy = self.module_.block.kinetic_energy
+        if energy is None:
+            return loss
+        return loss + self.recipe.kinetic_penalty * self._weighted(energy, y_true[1]).mean()
+
     def get_losses(self, y_pred: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
         """Return the weighted losses of the rows, one for each or for each of its outputs.
 
@@ -307,11 +315,14 @@ class Net(NeuralNet):
         n_members = self.module_.n_members
         if n_members > 1:
             target = torch.cat([target] * n_members)
-        losses = self.criterion_(y_pred, target)
+        return self._weighted(self.criterion_(y_pred, target), weight)
+
+    def _weighted(self, values: Tensor, weight: Tensor | None) -> Tensor:
+        """Multiply what the members have for each row by its weight."""
         if weight is None:
-            return losses
-        by_member = losses.view(n_members, len(weight), -1)
-        return (by_member * weight.unsqueeze(1)).view(losses.shape)
+            return values
+        by_member = values.view(self.module_.n_members, len(weight), -1)
+        return (by_member * weight.unsqueeze(1)).view(values.shape)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Return a context in which the module has the average of its weights, if there is one."""

@@ -34,7 +34,7 @@ class NODENetwork(nn.Module):
         As in `MLPField`.
     n_members : int, default=1
         Number of networks, independently initialised, that are run side by side.
-    solver, tolerance, n_steps, max_steps, adjoint
+    solver, tolerance, n_steps, max_steps, adjoint, kinetic_energy
         As in `ODEBlock`.
 
     Attributes
@@ -74,6 +74,7 @@ class NODENetwork(nn.Module):
         n_steps: int | None = None,
         max_steps: int = 1000,
         adjoint: str | None = "discrete",
+        kinetic_energy: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -106,6 +107,7 @@ class NODENetwork(nn.Module):
             n_steps=n_steps,
             max_steps=max_steps,
             adjoint=adjoint,
+            kinetic_energy=kinetic_energy,
         )
         self.head = linear(n_dims, n_outputs, generator, n_members)
 

@@ -13,8 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 
 from sknode import NODEClassifier
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brings callbacks")
 
@@ -65,8 +66,8 @@ def test_the_estimator_of_a_task_predicts_as_if_training_had_ended_there():
 
 
 def test_watching_changes_nothing():
-    watched = NODEClassifier(**QUICK, batch_size=40).set_callbacks(Recording()).fit(*IRIS)
-    plain = NODEClassifier(**QUICK, batch_size=40).fit(*IRIS)
+    watched = NODEClassifier(**{**QUICK, "batch_size": 40}).set_callbacks(Recording()).fit(*IRIS)
+    plain = NODEClassifier(**{**QUICK, "batch_size": 40}).fit(*IRIS)
     np.testing.assert_array_equal(watched.predict_proba(IRIS[0]), plain.predict_proba(IRIS[0]))
 
 

@@ -14,10 +14,17 @@ from skorch.callbacks import Callback
 from sknode import NODEClassifier, NODERegressor, TrainingWarning, _files
 from sknode._files import read
 from tests.faults import CONTEXT, INTERVAL, SETTINGS, train
+from tests.problems import CLASSICAL
 
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 8, "random_state": 0, "batch_size": 40}
+QUICK = {
+    **CLASSICAL,
+    "hidden_layer_sizes": (8,),
+    "max_epochs": 8,
+    "random_state": 0,
+    "batch_size": 40,
+}
 N_KILLS = int(os.environ.get("SKNODE_KILLS", 4))
 
 

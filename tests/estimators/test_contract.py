@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sknode import NODEClassifier, NODERegressor
+from sknode import NODEClassifier, NODERegressor, preset
+from tests.problems import CLASSICAL
 
 # Small and quickly trained, since the checks fit each configuration about a hundred times.
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 8, "learning_rate": 0.1}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 8, "learning_rate": 0.1}
 
 CONFIGURATIONS = [
     {"solver": solver, "adjoint": adjoint, "time_dependent": time, "augment_dim": augment}
@@ -24,8 +25,8 @@ CONFIGURATIONS = [
 TRAININGS = [
     NODEClassifier(**QUICK, early_stopping=True),
     NODERegressor(**QUICK, early_stopping=True),
-    NODEClassifier(**QUICK, schedule="one_cycle", gradient_clip=1.0, label_smoothing=0.1),
-    NODERegressor(**QUICK, schedule="cosine"),
+    NODEClassifier(**{**QUICK, "schedule": "one_cycle", "gradient_clip": 1.0}, label_smoothing=0.1),
+    NODERegressor(**{**QUICK, "schedule": "cosine"}),
     NODERegressor(**QUICK, loss="absolute_error"),
     NODERegressor(**QUICK, loss="huber"),
     NODERegressor(**QUICK, loss="quantile", quantile=0.5),
@@ -40,7 +41,18 @@ def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
 
 @parametrize_with_checks(
     [
-        estimator(**QUICK, **configuration)
+        estimator(**preset(name))
+        for name in ("fast", "accurate")
+        for estimator in (NODEClassifier, NODERegressor)
+    ]
+)
+def test_presets_keep_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        estimator(**{**QUICK, **configuration})
         for configuration in CONFIGURATIONS
         for estimator in (NODEClassifier, NODERegressor)
     ]

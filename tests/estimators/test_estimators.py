@@ -24,8 +24,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sknode import NODEClassifier, NODERegressor, TrainingError
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
 
@@ -69,7 +70,7 @@ def test_a_prediction_depends_neither_on_history_nor_on_the_batch_inside(fitted,
 
 
 def test_random_state_fixes_everything():
-    a, b = (NODEClassifier(**QUICK, batch_size=32).fit(*IRIS) for _ in range(2))
+    a, b = (NODEClassifier(**{**QUICK, "batch_size": 32}).fit(*IRIS) for _ in range(2))
     np.testing.assert_array_equal(a.predict_proba(IRIS[0]), b.predict_proba(IRIS[0]))
 
 
@@ -94,7 +95,7 @@ def test_fit_leaves_generators_threads_and_dtype_as_it_found_them():
     ],
 )
 def test_the_dtype_follows_the_input_unless_asked(given, dtype, expected):
-    model = NODEClassifier(**QUICK, dtype=dtype).fit(IRIS[0].astype(given), IRIS[1])
+    model = NODEClassifier(**{**QUICK, "dtype": dtype}).fit(IRIS[0].astype(given), IRIS[1])
     assert {p.dtype for p in model.net_.module_.parameters()} == {expected}
 
 
@@ -106,7 +107,12 @@ def test_the_dtype_follows_the_input_unless_asked(given, dtype, expected):
         ("solver", "rk5", "solver must be one of 'euler', .*got 'rk5'"),
         ("hidden_layer_sizes", 5, "hidden_layer_sizes must be a sequence of positive integers"),
         ("activation", "tan", "activation must be one of 'tanh'"),
-        ("lift", "cubic", "lift must be one of 'identity', 'linear'"),
+        ("lift", "cubic", "lift must be one of 'identity', 'linear', 'periodic'"),
+        ("scaling", "minmax", "scaling must be one of 'robust', 'standard', None"),
+        ("dropout", 1.0, "dropout must be a number from 0 up to"),
+        ("n_members", 0, "n_members must be a positive integer"),
+        ("kinetic_penalty", -1.0, "kinetic_penalty must be a non-negative number"),
+        ("ema_decay", 1.0, "ema_decay must be a number between 0 and 1, or None"),
         ("lift_dim", 0, "lift_dim must be a positive integer"),
         ("augment_dim", -1, "augment_dim must be a non-negative integer"),
         ("time_dependent", "yes", "time_dependent must be a boolean"),
@@ -202,7 +208,7 @@ def test_times_that_do_not_increase_from_zero_are_refused(fitted, times):
 
 
 def test_the_linear_lift_moves_rows_to_lift_dim_dimensions():
-    model = NODEClassifier(**QUICK, lift="linear", lift_dim=9, augment_dim=1).fit(*IRIS)
+    model = NODEClassifier(**{**QUICK, "lift": "linear"}, lift_dim=9, augment_dim=1).fit(*IRIS)
     assert model.trajectory(IRIS[0], [0.0]).shape == (1, 150, 10)
 
 
@@ -227,8 +233,8 @@ def test_optimizers_come_by_name_or_as_a_class(optimizer):
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix])
 def test_sparse_rows_are_fitted_like_dense_ones(kind):
     X, y = IRIS
-    dense = NODEClassifier(**QUICK, batch_size=40).fit(X, y)
-    thin = NODEClassifier(**QUICK, batch_size=40).fit(kind(X), y)
+    dense = NODEClassifier(**{**QUICK, "batch_size": 40}).fit(X, y)
+    thin = NODEClassifier(**{**QUICK, "batch_size": 40}).fit(kind(X), y)
     np.testing.assert_allclose(thin.predict_proba(kind(X)), dense.predict_proba(X), atol=1e-8)
 
 
@@ -297,7 +303,9 @@ def test_a_column_transformer_with_sparse_one_hot_output_feeds_it():
 def test_a_grid_search_in_two_processes_may_name_every_hyperparameter():
     alternatives = {
         "hidden_layer_sizes": (4,), "activation": "silu", "lift": "linear", "lift_dim": 3,
-        "augment_dim": 1, "time_dependent": False, "solver": "bosh3", "tolerance": 1e-2,
+        "augment_dim": 1, "scaling": "robust", "time_dependent": False, "dropout": 0.1,
+        "n_members": 2, "kinetic_penalty": 0.1, "ema_decay": 0.9, "solver": "bosh3",
+        "tolerance": 1e-2,
         "n_steps": 2, "max_steps": 500, "adjoint": "continuous", "optimizer": "sgd",
         "learning_rate": 0.1, "schedule": "cosine", "weight_decay": 0.0, "gradient_clip": 1.0,
         "max_epochs": 2, "batch_size": 50, "early_stopping": True, "validation_fraction": 0.2,

@@ -15,9 +15,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 
 from sknode import NODEClassifier, NODERegressor
 from sknode.ode import native
+from tests.problems import CLASSICAL
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 5, "batch_size": 40}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 5, "batch_size": 40}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
 # The workers of joblib import whatever they need, and some of it warns.
@@ -52,7 +53,7 @@ def test_eight_threads_that_fit_at_once_do_as_one_after_another():
 
 
 def test_threads_that_predict_with_one_estimator_do_not_disturb_each_other():
-    model = NODEClassifier(**QUICK, random_state=0).fit(*IRIS)
+    model = NODEClassifier(**{**QUICK, "random_state": 0}).fit(*IRIS)
     expected = model.predict_proba(IRIS[0])
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: model.predict_proba(IRIS[0]), range(64)):
@@ -64,7 +65,9 @@ def test_a_search_finds_the_same_in_any_number_of_jobs(backend):
     grid = {"augment_dim": [0, 1], "learning_rate": [0.01, 0.1]}
     scores = []
     for n_jobs in (1, 2):
-        search = GridSearchCV(NODEClassifier(**QUICK, random_state=0), grid, cv=2, n_jobs=n_jobs)
+        search = GridSearchCV(
+            NODEClassifier(**{**QUICK, "random_state": 0}), grid, cv=2, n_jobs=n_jobs
+        )
         with joblib.parallel_backend(backend):
             search.fit(*IRIS)
         scores.append(search.cv_results_["mean_test_score"])
@@ -74,7 +77,7 @@ def test_a_search_finds_the_same_in_any_number_of_jobs(backend):
 
 
 def test_predictions_of_folds_are_bit_for_bit_those_of_one_job():
-    model = NODEClassifier(**QUICK, random_state=0)
+    model = NODEClassifier(**{**QUICK, "random_state": 0})
     alone, together = (
         cross_val_predict(model, *IRIS, n_jobs=n, method="predict_proba") for n in (None, 2)
     )
@@ -82,7 +85,7 @@ def test_predictions_of_folds_are_bit_for_bit_those_of_one_job():
 
 
 def threads_of_a_worker():
-    NODEClassifier(**QUICK, random_state=0).fit(*IRIS)
+    NODEClassifier(**{**QUICK, "random_state": 0}).fit(*IRIS)
     return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
 
 
@@ -101,7 +104,7 @@ def test_the_engine_starts_no_more_threads_than_torch_has(monkeypatch):
     asked = []
     real = torch.get_num_threads
     monkeypatch.setattr(torch, "get_num_threads", lambda: asked.append(1) or real())
-    NODEClassifier(**QUICK, random_state=0).fit(*IRIS)
+    NODEClassifier(**{**QUICK, "random_state": 0}).fit(*IRIS)
     assert asked
 
 

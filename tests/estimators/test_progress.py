@@ -10,8 +10,9 @@ from skorch.callbacks import Callback
 
 from sknode import NODEClassifier
 from sknode.estimators import _progress
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 
 

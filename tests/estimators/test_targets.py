@@ -14,8 +14,9 @@ from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.multioutput import ClassifierChain
 
 from sknode import NODEClassifier, NODERegressor
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
 

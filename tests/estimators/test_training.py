@@ -18,8 +18,9 @@ from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, Tr
 from sknode.estimators import _base, _prediction
 from sknode.estimators._data import Scaling, scaling_of
 from sknode.estimators._schedule import SCHEDULES
+from tests.problems import CLASSICAL
 
-QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 # The absolute error of a linear field grows with the row, and so does the number of steps.
 LINEAR = {**QUICK, "hidden_layer_sizes": (), "tolerance": (1e-15, 1e-3), "max_steps": 5}
 IRIS = load_iris(return_X_y=True)
@@ -212,7 +213,7 @@ def test_clipping_bounds_the_length_of_a_step_of_gradient_descent():
 
 
 def test_a_ruined_step_is_taken_back_and_training_goes_on_with_half_the_rate():
-    model = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(4, spoil)])
+    model = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[AtBatch(4, spoil)])
     with pytest.warns(TrainingWarning, match=r"in epoch 2 .*half the learning rate, 0\.005"):
         model.fit(*IRIS)
     assert [epoch["retries"] for epoch in model.history_] == [0, 1, 0]
@@ -223,8 +224,8 @@ def test_a_ruined_step_is_taken_back_and_training_goes_on_with_half_the_rate():
 
 def test_a_schedule_goes_on_from_half_its_height():
     model = NODEClassifier(
-        **QUICK, schedule="cosine", batch_size=50, callbacks=[AtBatch(4, spoil)]
-    )  # fmt: skip
+        **{**QUICK, "schedule": "cosine", "batch_size": 50}, callbacks=[AtBatch(4, spoil)]
+    )
     with pytest.warns(TrainingWarning):
         model.fit(*IRIS)
     expected = 5e-3 * (1 + math.cos(math.pi * 8 / 9)) / 2
@@ -245,7 +246,7 @@ def test_going_back_restores_weights_and_optimizer_exactly():
         kept["checked"] = True
 
     both = AtBatch(4, lambda net: (note(net), check(net)))
-    NODEClassifier(**QUICK, batch_size=50, callbacks=[both]).fit(*IRIS)
+    NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[both]).fit(*IRIS)
     assert kept["checked"]
 
 
@@ -270,14 +271,14 @@ def test_a_backward_solve_that_fails_is_taken_back_too(monkeypatch):
 
     monkeypatch.setattr(Net, "get_loss", get_loss)
     with pytest.warns(TrainingWarning, match="the backward solve failed; going on"):
-        NODEClassifier(**QUICK, batch_size=50).fit(*IRIS)
+        NODEClassifier(**{**QUICK, "batch_size": 50}).fit(*IRIS)
     # The sixth call is the second try, with the weights that the fourth batch was solved with.
     assert all(map(torch.equal, calls[5], calls[3]))
     assert not all(map(torch.equal, calls[4], calls[3]))
 
 
 def test_weights_ruined_by_the_very_last_step_are_taken_back():
-    model = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(9, spoil)])
+    model = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[AtBatch(9, spoil)])
     with pytest.warns(
         TrainingWarning, match="the loss was nan after the last step|stopped|smallest"
     ):
@@ -294,7 +295,7 @@ class Spoiler(Callback):
 
 
 def test_a_second_failure_in_a_row_is_an_error_that_says_what_happened(recwarn):
-    model = NODEClassifier(**QUICK, batch_size=50, callbacks=[Spoiler()])
+    model = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[Spoiler()])
     message = (
         r"training failed in epoch 2, batch 3, again after going back .*"
         r"The last losses: [\d., ]+\. "
@@ -352,7 +353,7 @@ def press_ctrl_c(net):
 
 
 def test_ctrl_c_ends_the_training_after_the_batch_with_a_fitted_estimator():
-    model = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(5, press_ctrl_c)])
+    model = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[AtBatch(5, press_ctrl_c)])
     with pytest.warns(TrainingWarning, match=r"interrupted in epoch 2 of 3, after batch 2"):
         model.fit(*IRIS)
     assert model.n_iter_ == 2
@@ -362,7 +363,7 @@ def test_ctrl_c_ends_the_training_after_the_batch_with_a_fitted_estimator():
 
 def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_estimator_as_it_was():
     twice = AtBatch(2, lambda net: (press_ctrl_c(net), press_ctrl_c(net)))
-    model = NODEClassifier(**QUICK, batch_size=50, callbacks=[twice])
+    model = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[twice])
     with pytest.raises(KeyboardInterrupt):
         model.fit(*IRIS)
     assert not hasattr(model, "net_")
@@ -374,7 +375,7 @@ def test_a_program_that_handles_the_signal_itself_goes_on_doing_so():
     before = signal.signal(signal.SIGINT, lambda *_: seen.append("mine"))
     try:
         press = AtBatch(2, press_ctrl_c)
-        model = NODEClassifier(**QUICK, batch_size=50, callbacks=[press]).fit(*IRIS)
+        model = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[press]).fit(*IRIS)
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == ["mine"]
@@ -395,7 +396,7 @@ def test_an_interrupt_within_a_batch_goes_back_to_the_last_good_weights(monkeypa
         return step
 
     monkeypatch.setattr(Net, "train_step_single", interrupted)
-    model = NODEClassifier(**QUICK, batch_size=50)
+    model = NODEClassifier(**{**QUICK, "batch_size": 50})
     with pytest.warns(TrainingWarning, match=r"epoch 2 of 3, after batch 1"):
         model.fit(*IRIS)
     assert np.isfinite(model.predict_proba(IRIS[0])).all()
@@ -403,10 +404,12 @@ def test_an_interrupt_within_a_batch_goes_back_to_the_last_good_weights(monkeypa
 
 
 def test_an_interrupt_between_batches_keeps_the_last_step():
-    interrupted = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(5, raise_interrupt)])
+    interrupted = NODEClassifier(
+        **{**QUICK, "batch_size": 50}, callbacks=[AtBatch(5, raise_interrupt)]
+    )
     with pytest.warns(TrainingWarning, match="in epoch 2 of 3, after batch 2"):
         interrupted.fit(*IRIS)
-    pressed = NODEClassifier(**QUICK, batch_size=50, callbacks=[AtBatch(5, press_ctrl_c)])
+    pressed = NODEClassifier(**{**QUICK, "batch_size": 50}, callbacks=[AtBatch(5, press_ctrl_c)])
     with pytest.warns(TrainingWarning):
         pressed.fit(*IRIS)
     assert same_weights(interrupted, pressed)
@@ -425,7 +428,7 @@ def test_an_interrupt_in_the_first_batch_of_an_epoch(monkeypatch, call):
         return real(net, batch, **kwargs)
 
     monkeypatch.setattr(Net, "train_step_single", interrupted)
-    model = NODEClassifier(**QUICK, batch_size=50)
+    model = NODEClassifier(**{**QUICK, "batch_size": 50})
     if call == 1:
         with pytest.raises(KeyboardInterrupt):
             model.fit(*IRIS)
@@ -464,10 +467,10 @@ def test_skorch_callbacks_that_stop_the_training_do_not_count_as_interruptions()
 
 def test_partial_fit_is_one_pass_and_fit_is_many():
     X, y = IRIS
-    passes = NODEClassifier(**QUICK, batch_size=40)
+    passes = NODEClassifier(**{**QUICK, "batch_size": 40})
     for _ in range(3):
         assert passes.partial_fit(X, y, classes=[0, 1, 2]) is passes
-    whole = NODEClassifier(**QUICK, batch_size=40).fit(X, y)
+    whole = NODEClassifier(**{**QUICK, "batch_size": 40}).fit(X, y)
     assert passes.n_iter_ == 3
     assert [epoch["epoch"] for epoch in passes.history_] == [1, 2, 3]
     # The same batches, weights and optimizer; the first step size alone is sought anew.
