@@ -269,13 +269,19 @@ def _lift(graph: _Graph, lift: Any, member: int | None, x: str) -> str:
         return x
     if not isinstance(lift, PeriodicLift):
         return graph.linear(x, *_arrays(lift.weight, lift.bias, member=member))
-    frequencies, phases = _arrays(lift.frequencies, lift.phases, member=member)
+    frequencies, phases, combinations = _arrays(
+        lift.frequencies, lift.phases, lift.combinations, member=member
+    )
     # A sine, as onnxruntime has no cosine of float64.
-    omega, phase = graph.constant(2 * np.pi * frequencies), graph.constant(phases + np.pi / 2)
+    omega, phase = (
+        graph.constant(2 * np.pi * frequencies[:, None]),
+        graph.constant(phases[:, None] + np.pi / 2),
+    )
     chosen = graph.apply("Gather", x, graph.constant(lift.features.tolist(), np.int64), axis=1)
-    column = graph.apply("Unsqueeze", chosen, graph.constant([2], np.int64))
+    column = graph.apply("Unsqueeze", chosen, graph.constant([2, 3], np.int64))
     waves = graph.apply("Sin", graph.apply("Add", graph.apply("Mul", column, omega), phase))
-    rows = graph.apply("Concat", x, graph.apply("Flatten", waves, axis=1), axis=1)
+    functions = graph.apply("MatMul", waves, graph.constant(combinations))
+    rows = graph.apply("Concat", x, graph.apply("Flatten", functions, axis=1), axis=1)
     return graph.linear(rows, *_arrays(lift.linear.weight, lift.linear.bias, member=member))
 
 

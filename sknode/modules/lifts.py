@@ -11,14 +11,17 @@ from .linear import linear
 __all__ = ["LIFTS", "PeriodicLift"]
 
 N_FREQUENCIES = 16
-# Of inputs whose scale is one: a period is some four times as long.
-FREQUENCY_SCALE = 0.25
+# Of inputs whose scale is one: a period is some ten times as long.
+FREQUENCY_SCALE = 0.1
+# So many combinations of its waves has a feature: more freedom makes for worse predictions.
+N_COMBINATIONS = 3
 
 
 class PeriodicLift(nn.Module):
-    """A linear map of a row together with cos(2πfx + φ) for several f and φ a feature.
+    """A linear map of a row together with three periodic functions of each feature.
 
-    Periodic functions of a number let a network bend where it bends for this number alone [1]_.
+    These are linear combinations of 16 waves cos(2πfx + φ). They let a network bend where it bends
+    for this feature alone [1]_.
 
     Parameters
     ----------
@@ -35,6 +38,8 @@ class PeriodicLift(nn.Module):
     ----------
     frequencies, phases : nn.Parameter of shape ([n_members,] n_periodic, 16)
         f, normally distributed at first, and φ, uniformly in (−π, π).
+    combinations : nn.Parameter of shape ([n_members,] n_periodic, 16, 3)
+        The coefficients.
     linear : nn.Linear or MemberLinear
         The linear map.
 
@@ -68,7 +73,10 @@ class PeriodicLift(nn.Module):
         frequencies = torch.empty(shape).normal_(0, FREQUENCY_SCALE, generator=generator)
         self.frequencies = nn.Parameter(frequencies)
         self.phases = nn.Parameter(torch.empty(shape).uniform_(-pi, pi, generator=generator))
-        n_inputs = n_features + len(chosen) * N_FREQUENCIES
+        bound = N_FREQUENCIES**-0.5
+        combinations = torch.empty((*shape, N_COMBINATIONS))
+        self.combinations = nn.Parameter(combinations.uniform_(-bound, bound, generator=generator))
+        n_inputs = n_features + len(chosen) * N_COMBINATIONS
         self.linear = linear(n_inputs, n_dims, generator, n_members)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,11 +84,13 @@ class PeriodicLift(nn.Module):
         assert isinstance(self.features, Tensor)
         chosen = x if len(self.features) == x.shape[1] else x[:, self.features]
         # Told in full, as nothing can be told from the size of no features.
-        n_rows = len(x) // prod(self.members)
-        column = chosen.view(*self.members, n_rows, len(self.features), 1)
-        frequencies, phases = self.frequencies.unsqueeze(-3), self.phases.unsqueeze(-3)
+        n_rows, n_periodic = len(x) // prod(self.members), len(self.features)
+        column = chosen.view(*self.members, n_rows, n_periodic).mT.unsqueeze(-1)
+        frequencies, phases = self.frequencies.unsqueeze(-2), self.phases.unsqueeze(-2)
         waves = torch.addcmul(phases, column, frequencies, value=2 * pi).cos()
-        return self.linear(torch.cat((x, waves.view(len(x), waves.shape[-2:].numel())), 1))
+        functions = (waves @ self.combinations).transpose(-3, -2)
+        flat = functions.reshape(len(x), n_periodic * N_COMBINATIONS)
+        return self.linear(torch.cat((x, flat), 1))
 
 
 def _identity(n_features: int, n_dims: int, **_: object) -> nn.Module:

@@ -1,5 +1,6 @@
 """scikit-learn's own checks, over the default estimators and what changes their computation."""
 
+import os
 from itertools import product
 
 import pytest
@@ -22,6 +23,9 @@ CONFIGURATIONS = [
 ]
 
 
+# "accurate" takes some minutes: it is checked by `make fuzz`.
+PRESETS = ("fast", "accurate") if "SKNODE_FUZZ" in os.environ else ("fast",)
+
 TRAININGS = [
     NODEClassifier(**QUICK, early_stopping=True),
     NODERegressor(**QUICK, early_stopping=True),
@@ -40,11 +44,7 @@ def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
 
 
 @parametrize_with_checks(
-    [
-        estimator(**preset(name))
-        for name in ("fast", "accurate")
-        for estimator in (NODEClassifier, NODERegressor)
-    ]
+    [estimator(**preset(name)) for name in PRESETS for estimator in (NODEClassifier, NODERegressor)]
 )
 def test_presets_keep_the_contract_of_scikit_learn(estimator, check):
     check(estimator)

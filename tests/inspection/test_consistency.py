@@ -1,0 +1,81 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknode import NODEClassifier, NODERegressor
+from sknode.inspection import solver_consistency
+from tests.problems import CLASSICAL
+
+QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 20, "random_state": 0}
+IRIS = load_iris(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True)
+
+
+def wild(model, factor=50.0):
+    """Make the field of a fitted model change faster than a coarse solver can follow."""
+    with torch.no_grad():
+        model.net_.module_.block.field.layers[-1].weight.mul_(factor)
+    return model
+
+
+def test_a_model_is_consistent_with_itself():
+    model = NODEClassifier(**{**QUICK, "tolerance": 1e-6}).fit(*IRIS)
+    found = solver_consistency(model, *IRIS)
+    assert found.score == found.tight_score == model.score(*IRIS)
+    assert found.deviation < 1e-9
+    assert found.nfe == found.tight_nfe
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_scores_are_those_of_the_model_and_of_its_tight_copy(n_members):
+    model = NODERegressor(**{**QUICK, "solver": "euler"}, n_members=n_members)
+    model = wild(model.fit(*DIABETES))
+    found = solver_consistency(model, *DIABETES, tolerance=1e-8)
+    tight = NODERegressor(**{**QUICK, "max_epochs": 1}, tolerance=1e-8, n_members=n_members)
+    tight.fit(*DIABETES).net_.module_.load_state_dict(model.net_.module_.state_dict())
+    X, y = DIABETES
+    assert found.nfe == 4
+    assert found.tight_nfe > 20
+    assert found.score == pytest.approx(model.score(X, y))
+    assert found.tight_score == pytest.approx(tight.score(X, y))
+    assert found.error == pytest.approx(np.sqrt(np.mean((model.predict(X) - y) ** 2)))
+    assert found.tight_error == pytest.approx(np.sqrt(np.mean((tight.predict(X) - y) ** 2)))
+    deviation = np.abs(model.predict(X) - tight.predict(X)).max() / y.std()
+    assert found.deviation == pytest.approx(deviation)
+    assert found.deviation > 0.01
+
+
+def test_the_estimator_stays_as_it_is():
+    model = NODEClassifier(**QUICK).fit(*IRIS)
+    before, settings = model.predict_proba(IRIS[0]), model.net_.module_.block.settings
+    solver_consistency(model, *IRIS)
+    assert model.net_.module_.block.settings is settings
+    np.testing.assert_array_equal(model.predict_proba(IRIS[0]), before)
+
+
+def test_it_takes_pipelines_frames_and_labels():
+    X = pd.DataFrame(IRIS[0], columns=list("abcd"))
+    model = make_pipeline(StandardScaler(), NODEClassifier(**QUICK)).fit(X, IRIS[1])
+    assert solver_consistency(model, X, IRIS[1]).score == model.score(X, IRIS[1])
+    labels = np.column_stack([IRIS[1] > 0, IRIS[1] == 1]).astype(int)
+    several = NODEClassifier(**QUICK).fit(IRIS[0], labels)
+    assert solver_consistency(several, IRIS[0], labels).score == several.score(IRIS[0], labels)
+
+
+@pytest.mark.parametrize("other", [GaussianNB(), make_pipeline(GaussianNB())])
+def test_other_estimators_are_refused(other):
+    with pytest.raises(TypeError, match="got GaussianNB"):
+        solver_consistency(other.fit(*IRIS), *IRIS)
+
+
+def test_an_estimator_that_is_not_fitted_and_a_solver_that_is_not_known_are_refused():
+    with pytest.raises(NotFittedError):
+        solver_consistency(NODEClassifier(), *IRIS)
+    with pytest.raises(ValueError, match="solver='rk5' is not known"):
+        solver_consistency(NODEClassifier(**QUICK).fit(*IRIS), *IRIS, solver="rk5")
