@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 import sknode
 from sknode import NODEClassifier
-from sknode.estimators._data import scaling_of
+from sknode.estimators._scaling import standard_scaling
 from sknode.estimators._schedule import SCHEDULES
 from sknode.modules import NODENetwork
 
@@ -52,7 +52,7 @@ def bare_epochs(
     X: np.ndarray, y: np.ndarray, schedule: str, n_epochs: int
 ) -> Iterator[tuple[float, float]]:
     """Train as the estimator does, to the same bits, and yield the seconds of every epoch."""
-    mean, scale = scaling_of(X, None, "X")
+    mean, scale, _ = standard_scaling(X, None, "X")
     rows = torch.from_numpy((X - mean) / scale)
     target = torch.from_numpy(y)
     network = NODENetwork(

@@ -17,6 +17,7 @@ CLASSICAL = {
     "lift": "identity",
     "scaling": "standard",
     "dropout": 0.0,
+    "n_members": 1,
     "solver": "dopri5",
     "kinetic_penalty": 0.0,
     "learning_rate": 1e-2,

@@ -38,10 +38,12 @@ def stirred(estimator):
 
 
 def classifier(rows=X, labels=Y, **settings):
+    settings = {"dtype": rows.dtype.name, **settings}
     return stirred(NODEClassifier(**QUICK | settings).fit(rows, labels))
 
 
 def regressor(rows, targets, **settings):
+    settings = {"dtype": rows.dtype.name, **settings}
     return stirred(NODERegressor(**QUICK | settings).fit(rows, targets))
 
 

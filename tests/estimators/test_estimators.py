@@ -94,9 +94,43 @@ def test_fit_leaves_generators_threads_and_dtype_as_it_found_them():
         (np.float64, "float32", torch.float32),
     ],
 )
-def test_the_dtype_follows_the_input_unless_asked(given, dtype, expected):
-    model = NODEClassifier(**{**QUICK, "dtype": dtype}).fit(IRIS[0].astype(given), IRIS[1])
+def test_the_dtype_of_few_rows_is_kept_unless_asked(given, dtype, expected):
+    model = NODEClassifier(**{**QUICK, "dtype": dtype})
+    model.fit(IRIS[0][:128].astype(given), IRIS[1][:128])
     assert {p.dtype for p in model.net_.module_.parameters()} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("given", "tolerance", "expected"),
+    [
+        (np.float64, 1e-5, torch.float32),
+        (np.float64, 9e-6, torch.float64),
+        (np.float64, (1e-3, 1e-8), torch.float64),
+        (np.float32, 1e-8, torch.float32),
+    ],
+)
+def test_many_rows_are_solved_in_single_precision_if_the_tolerance_allows(
+    given, tolerance, expected
+):
+    model = NODEClassifier(**{**QUICK, "dtype": "auto", "solver": "rk4"}, tolerance=tolerance)
+    model.fit(IRIS[0].astype(given), IRIS[1])
+    assert {p.dtype for p in model.net_.module_.parameters()} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"),
+    [(1, 1), (128, 128), (129, 16), (900, 16), (1000, 32), (4000, 128), (9000, 256), (10**6, 256)],
+)
+def test_batches_grow_with_the_table(n_rows, expected):
+    assert NODEClassifier()._batch_size(n_rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("solver", "nfe"), [("euler", 4), ("midpoint", 4), ("heun2", 4), ("rk4", 4)]
+)
+def test_a_fixed_grid_takes_four_evaluations_where_nothing_is_said(solver, nfe):
+    model = NODEClassifier(**{**QUICK, "solver": solver}).fit(*IRIS)
+    assert {epoch["nfe_forward"] for epoch in model.history_} == {nfe}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_terminal_sees_long_epochs_go_by(monkeypatch):
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
     monkeypatch.setattr(_progress, "Console", lambda: console)
     monkeypatch.setattr(_progress, "REFRESHES_PER_SECOND", 1e9)
-    NODEClassifier(**{**QUICK, "max_epochs": 1}, batch_size=10, verbose=1).fit(*IRIS)
+    NODEClassifier(**{**QUICK, "max_epochs": 1, "batch_size": 10}, verbose=1).fit(*IRIS)
     bars = set(re.findall("[━╸╺ ]{20}", out.getvalue()))
     assert len(bars) >= 5
 

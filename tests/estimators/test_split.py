@@ -91,7 +91,9 @@ def test_a_table_of_one_row_cannot_be_split(n):
 def test_weights_count_as_repetitions_with_early_stopping_too():
     X, y = load_iris(return_X_y=True)
     weight = np.arange(150) % 3
-    model = NODEClassifier(early_stopping=True, batch_size=1000, random_state=0, max_epochs=20)
+    model = NODEClassifier(
+        early_stopping=True, batch_size=1000, dtype="float64", random_state=0, max_epochs=20
+    )
     weighted = model.fit(X, y, sample_weight=weight).predict_proba(X)
     repeated = model.fit(X.repeat(weight, 0), y.repeat(weight)).predict_proba(X)
     np.testing.assert_allclose(weighted, repeated, rtol=1e-7)

@@ -16,7 +16,7 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
 from sknode.estimators import _base, _prediction
-from sknode.estimators._data import Scaling, scaling_of
+from sknode.estimators._scaling import SCALINGS, Scaling
 from sknode.estimators._schedule import SCHEDULES
 from tests.problems import CLASSICAL
 
@@ -484,7 +484,7 @@ def test_partial_fit_keeps_the_standardisation_of_the_first_call():
     model.partial_fit(3 * X[100:] + 1, 5 * y[100:])
     assert (model.scaling_, model.target_scaling_) == first
     assert isinstance(first[0], Scaling)
-    np.testing.assert_array_equal(first[0].mean, scaling_of(X[:100], None, "X").mean)
+    np.testing.assert_array_equal(first[0].center, SCALINGS["standard"](X[:100], None, "X").center)
 
 
 def test_partial_fit_learns_from_a_stream():
