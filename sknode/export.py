@@ -133,7 +133,8 @@ def export_onnx(
     >>> from sklearn.datasets import load_iris
     >>> from sknode import NODEClassifier, export_onnx
     >>> X, y = load_iris(return_X_y=True)
-    >>> classifier = NODEClassifier(solver="rk4", n_steps=2, max_epochs=2, random_state=0)
+    >>> settings = {"n_steps": 2, "max_epochs": 2, "dtype": "float64"}
+    >>> classifier = NODEClassifier(**settings, random_state=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     export = export_onnx(classifier.fit(X, y), os.path.join(folder, "iris.onnx"))
     >>> export.n_steps, export.deviation < 1e-9
@@ -168,7 +169,7 @@ def _grid(block: ODEBlock, n_steps: Any) -> list[float]:
     grid = method.grid(times)
     if n_steps not in (None, len(grid) - 1):
         raise ValueError(
-            f"the estimator takes {len(grid) - 1} steps of equal size, and so does its graph; "
+            f"the estimator's grid has n_steps={len(grid) - 1}, and so has that of its graph; "
             f"leave n_steps out, got {n_steps}"
         )
     return grid

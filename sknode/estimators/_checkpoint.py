@@ -108,11 +108,11 @@ def _resume(net: Net, saved: Contents) -> None:
     if "first_step" in tensors:
         net.module_.block.first_step = tensors["first_step"].to(net.device)
     net.last_good.kept = _listed(tensors, "last_good", net.device)
+    average, n_updates = _listed(tensors, "average", net.device), header["n_updates"]
     if net.average is not None:
-        average = _listed(tensors, "average", net.device)
         for own, theirs in zip(net.average.weights, average, strict=True):
             own.copy_(theirs)
-        net.average.n_updates = header["n_updates"]
+        net.average.n_updates = n_updates
     net.n_retries, net.on_probation = header["n_retries"], header["on_probation"]
     net.stopped = header["ended"]
     for epoch in header["history"]:

@@ -46,8 +46,12 @@ def linear(
     if n_members > 1:
         layer = MemberLinear(n_members, n_in, n_out)
     else:
-        # Without the initialisation, which would draw from torch's global generator.
-        layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+        # Not by its constructor, which would draw from torch's global generator.
+        layer = nn.Linear.__new__(nn.Linear)
+        nn.Module.__init__(layer)
+        layer.in_features, layer.out_features = n_in, n_out
+        layer.weight = nn.Parameter(torch.empty(n_out, n_in))
+        layer.bias = nn.Parameter(torch.empty(n_out))
     bound = n_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

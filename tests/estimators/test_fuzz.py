@@ -59,19 +59,24 @@ VALID = {
         lambda sizes: one_of(sizes, tuple(sizes), np.array(sizes, dtype=int))
     ),
     "activation": one_of("tanh", "silu", "softplus", "relu"),
-    "lift": one_of("identity", "linear"),
+    "lift": one_of("identity", "linear", "periodic"),
     "lift_dim": st.integers(1, 6),
     "augment_dim": st.integers(0, 3),
+    "scaling": one_of("robust", "standard", None),
     "time_dependent": st.booleans(),
+    "dropout": st.floats(0.0, 1.0, exclude_max=True) | one_of(0),
+    "n_members": st.integers(1, 4),
     "solver": one_of("euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"),
     "tolerance": log_uniform(1e-9, 1.0) | st.tuples(log_uniform(1e-9, 1.0), log_uniform(1e-9, 1.0)),
     "n_steps": one_of(None, 1, 2, 3),
     "max_steps": st.integers(1, 50) | one_of(2**31, 2**63, 10**40),
     "adjoint": one_of("discrete", "continuous", None),
+    "kinetic_penalty": one_of(0.0, 0, 1e-300, 1e300) | log_uniform(1e-8, 1e8),
     "optimizer": one_of("adamw", "adam", "sgd", torch.optim.RMSprop, torch.optim.Adadelta),
     "learning_rate": log_uniform(1e-8, 1e8) | one_of(5e-324, 1e300, 10**30),
-    "schedule": one_of("constant", "cosine", "one_cycle"),
+    "schedule": one_of("constant", "cosine", "one_cycle", "warmup_cosine"),
     "weight_decay": one_of(0.0, 0, 1e-300, 1e300) | log_uniform(1e-8, 1e8),
+    "ema_decay": st.none() | st.floats(0.0, 1.0, exclude_min=True, exclude_max=True),
     "gradient_clip": st.none() | log_uniform(1e-8, 1e8) | one_of(5e-324, 1e300),
     "max_epochs": st.integers(1, 3),
     "batch_size": one_of("auto", 8, 13, 30, 2**63, 10**40),
@@ -105,7 +110,7 @@ WRONG: list[Any] = [
 # As numbers they may be right where they would make a network, or a training, without end.
 HUGE = [2**63, 2**64, 10**400, -(10**400)]
 TAKES_HUGE = set(VALID) - {
-    "hidden_layer_sizes", "lift_dim", "augment_dim", "n_steps", "max_epochs"
+    "hidden_layer_sizes", "lift_dim", "augment_dim", "n_members", "n_steps", "max_epochs"
 }  # fmt: skip
 DEVICES = ["cuda", "cuda:99", "mps", "meta", "xpu", "cpu:99", "gpu", "cpu:-1", torch.device("meta")]
 

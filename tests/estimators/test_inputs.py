@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
+from tests.problems import CLASSICAL
 
 TINY = {"hidden_layer_sizes": (4,), "max_epochs": 2, "random_state": 0}
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -139,13 +140,14 @@ def test_features_whose_differences_are_no_numbers_are_refused(estimator, y, for
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "softplus"])
 def test_rows_far_outside_those_of_the_fit_get_a_finite_prediction_or_an_error(activation):
-    model = regressor(activation=activation).fit(X * 1e-30, TARGET)
+    settings = {"activation": activation, "scaling": "standard"}
+    model = regressor(**settings).fit(X * 1e-30, TARGET)
     with pytest.raises((ValueError, RuntimeError), match=r"large|finite|rows"):
         model.predict(X * 1e300)
 
 
 def test_rows_too_large_for_the_precision_of_the_network_are_named():
-    model = regressor(dtype="float32").fit(X, TARGET)
+    model = regressor(dtype="float32", scaling="standard").fit(X, TARGET)
     with pytest.raises((ValueError, RuntimeError), match=r"large|finite|rows"):
         model.predict(np.where(np.arange(20)[:, None] == 7, 1e100, X))
 
@@ -382,7 +384,7 @@ def test_class_weights_that_leave_no_row_are_refused():
 
 def test_five_hundred_classes_work():
     rows = np.random.default_rng(0).normal(size=(1000, 3))
-    model = classifier().fit(rows, np.arange(1000) % 500)
+    model = classifier(dtype="float64").fit(rows, np.arange(1000) % 500)
     probabilities = model.predict_proba(rows)
     assert probabilities.shape == (1000, 500)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
@@ -643,7 +645,8 @@ def test_poisson_targets_whose_sum_overflows_have_a_mean():
 
 
 def test_a_poisson_prediction_that_overflows_is_the_largest_float_or_an_error():
-    model = regressor(loss="poisson", learning_rate=1.0).fit(X, abs(TARGET))
+    settings = {**CLASSICAL, **TINY, "learning_rate": 1.0}
+    model = regressor(**settings, loss="poisson").fit(X, abs(TARGET))
     try:
         assert np.isfinite(model.predict(1e6 * X)).all()
     except (ValueError, RuntimeError) as error:

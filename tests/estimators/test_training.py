@@ -67,7 +67,7 @@ def noisy_classes():
 
 def test_early_stopping_ends_the_training_and_keeps_the_best_weights():
     X, y = noisy_classes()
-    settings = {"learning_rate": 0.05, "max_epochs": 200, "random_state": 0}
+    settings = {**CLASSICAL, "learning_rate": 0.05, "max_epochs": 200, "random_state": 0}
     model = NODEClassifier(**settings, early_stopping=True, validation_fraction=0.3).fit(X, y)
     losses = [epoch["validation_loss"] for epoch in model.history_]
     assert model.best_epoch_ == 1 + int(np.argmin(losses))
@@ -78,10 +78,11 @@ def test_early_stopping_ends_the_training_and_keeps_the_best_weights():
 def test_the_weights_kept_are_those_of_the_best_epoch():
     X, y = noisy_classes()
     X_val, y_val = X[150:], y[150:]
-    settings = {"learning_rate": 0.05, "random_state": 0}
-    stopped = NODEClassifier(**settings, max_epochs=200)
+    settings = {**CLASSICAL, "learning_rate": 0.05, "max_epochs": 200, "random_state": 0}
+    stopped = NODEClassifier(**settings)
     stopped.fit(X[:150], y[:150], X_val=X_val, y_val=y_val)
-    straight = NODEClassifier(**settings, max_epochs=stopped.best_epoch_).fit(X[:150], y[:150])
+    straight = NODEClassifier(**{**settings, "max_epochs": stopped.best_epoch_})
+    straight.fit(X[:150], y[:150])
     assert 1 < stopped.best_epoch_ < stopped.n_iter_
     assert same_weights(stopped, straight)
     best = stopped.history_[stopped.best_epoch_ - 1]
@@ -189,7 +190,8 @@ def test_one_cycle_is_that_of_torch():
 
 def test_the_schedule_runs_over_all_batches():
     X, y = IRIS
-    model = NODEClassifier(**{**QUICK, "max_epochs": 4}, schedule="cosine", batch_size=75).fit(X, y)
+    settings = {**QUICK, "max_epochs": 4, "schedule": "cosine", "batch_size": 75}
+    model = NODEClassifier(**settings).fit(X, y)
     rates = [epoch["learning_rate"] for epoch in model.history_]
     expected = [1e-2 * (1 + math.cos(math.pi * i / 8)) / 2 for i in (1, 3, 5, 7)]
     np.testing.assert_allclose(rates, expected)
@@ -203,7 +205,7 @@ def test_clipping_bounds_the_length_of_a_step_of_gradient_descent():
     settings.update(max_epochs=1, batch_size=len(y))
     start = NODERegressor(**{**settings, "learning_rate": 1e-300}).fit(X, y)
     for clip, expected in ((1e-3, 1e-3), (1e9, None)):
-        model = NODERegressor(**settings, gradient_clip=clip).fit(X, y)
+        model = NODERegressor(**{**settings, "gradient_clip": clip}).fit(X, y)
         pairs = zip(weights(model), weights(start), strict=True)
         length = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in pairs))
         assert length > 1e-2 if expected is None else length == pytest.approx(expected, rel=1e-4)
@@ -528,7 +530,8 @@ def test_a_changed_learning_rate_is_taken_up_by_partial_fit():
     model.set_params(learning_rate=1e-4).partial_fit(X, y)
     assert [epoch["learning_rate"] for epoch in model.history_] == pytest.approx([1e-2, 1e-4])
     model.set_params(weight_decay=0.5).partial_fit(X, y)
-    assert model.net_.optimizer_.param_groups[0]["weight_decay"] == 0.5
+    groups = model.net_.optimizer_.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.5]
 
 
 def test_warm_start_counts_on_and_finds_the_best_epoch_of_the_last_fit():

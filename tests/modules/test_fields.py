@@ -96,7 +96,7 @@ WRONG = {
 
 @pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
 def test_sizes_must_be_positive_integers(changes):
-    message = "n_dims and hidden_layer_sizes must be positive integers, got "
+    message = "n_dims, hidden_layer_sizes and n_members must be positive integers, got "
     with pytest.raises(ValueError, match=message):
         MLPField(**{"n_dims": 2} | changes)
 
