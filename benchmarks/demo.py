@@ -32,7 +32,7 @@ GRID = [
     {"augment_dim": [0, 2]},
     {"time_dependent": [False]},
     {"solver": ["bosh3"]},
-    {"tolerance": [1e-2]},
+    {"lift": ["linear"]},
 ]
 
 

@@ -29,7 +29,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from sknode import NODEClassifier, NODERegressor
+from sknode import NODEClassifier, NODERegressor, preset
 from sknode.modules import MLPField
 
 WIDTH, BATCH = 32, 128
@@ -72,9 +72,13 @@ def contenders(X, y, classify: bool, epochs: int) -> dict[str, tuple[BaseEstimat
         **({"criterion": nn.CrossEntropyLoss} if classify else {}),
     )  # fmt: skip
     ours = (NODEClassifier if classify else NODERegressor)(
-        hidden_layer_sizes=(WIDTH,),
-        max_epochs=epochs,
-        batch_size=BATCH,
+        **{
+            **preset("classical"),
+            "hidden_layer_sizes": (WIDTH,),
+            "max_epochs": epochs,
+            "batch_size": BATCH,
+        },
+        dtype="float64",
         random_state=0,
         early_stopping=False,
     )

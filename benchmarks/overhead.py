@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from torch.nn.functional import cross_entropy
 
 import sknode
-from sknode import NODEClassifier
+from sknode import NODEClassifier, preset
 from sknode.estimators._scaling import standard_scaling
 from sknode.estimators._schedule import SCHEDULES
 from sknode.modules import NODENetwork
@@ -59,7 +59,10 @@ def bare_epochs(
         X.shape[1], len(np.unique(y)), hidden_layer_sizes=[32], solver="dopri5", tolerance=1e-3,
         generator=torch.Generator().manual_seed(0),
     ).double()  # fmt: skip
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2, fused=True)
+    named = dict(network.named_parameters())
+    biases = [named.pop(name) for name in list(named) if name.endswith("bias")]
+    groups = [{"params": biases, "weight_decay": 0.0}, {"params": list(named.values())}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=1e-2, fused=True)
     generator = torch.Generator().manual_seed(0)
     n_batches = -(-len(rows) // BATCH_SIZE)
     for epoch in range(n_epochs):
@@ -67,7 +70,8 @@ def bare_epochs(
         order = torch.randperm(len(rows), generator=generator)
         for i, index in enumerate(order.tensor_split(n_batches)):
             factor = SCHEDULES[schedule]((epoch + i / n_batches) / n_epochs)
-            optimizer.param_groups[0]["lr"] = RATE * factor
+            for group in optimizer.param_groups:
+                group["lr"] = RATE * factor
             optimizer.zero_grad()
             outputs = network(rows.index_select(0, index))
             loss = cross_entropy(outputs, target.index_select(0, index), reduction="none").mean()
@@ -83,7 +87,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     X, y = load_digits(return_X_y=True)
-    settings = {"max_epochs": arguments.epochs, "batch_size": BATCH_SIZE}
+    settings = {**preset("classical"), "dtype": "float64", "label_smoothing": 0.0}
+    settings |= {"max_epochs": arguments.epochs, "batch_size": BATCH_SIZE}
     versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"
     print(f"{versions}, sknode {sknode.__version__}, one thread, {len(X)} rows")
     for schedule in SCHEDULES:
@@ -92,9 +97,8 @@ def main() -> None:
         for _ in range(arguments.repetitions):
             epochs = bare_epochs(X, y, schedule, arguments.epochs)
             turns = Turns(epochs, ours, bare)
-            NODEClassifier(random_state=0, schedule=schedule, callbacks=[turns], **settings).fit(
-                X, y
-            )
+            settings["schedule"] = schedule
+            NODEClassifier(random_state=0, callbacks=[turns], **settings).fit(X, y)
         ours_ms, bare_ms = 1e3 * np.median(ours), 1e3 * np.median(bare)
         print(
             f"{schedule}: {ours_ms:.2f} ms an epoch, of which the bare loop takes {bare_ms:.2f} ms "

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 
-from sknode import NODEClassifier
+from sknode import NODEClassifier, preset
 
 X, y = load_iris(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, stratify=y, random_state=0)
@@ -25,7 +25,9 @@ variants = {
     "both": {"time_dependent": True, "augment_dim": 3},
 }
 models = {
-    name: NODEClassifier(**settings, max_epochs=100, random_state=0).fit(X_train, y_train)
+    name: NODEClassifier(
+        **{**preset("classical"), **settings, "max_epochs": 100}, random_state=0
+    ).fit(X_train, y_train)
     for name, settings in variants.items()
 }
 accuracy = {name: model.score(X_test, y_test) for name, model in models.items()}

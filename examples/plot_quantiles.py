@@ -16,7 +16,7 @@ epoch with the lowest validation loss are the ones that are kept.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sknode import NODERegressor
+from sknode import NODERegressor, preset
 
 rng = np.random.default_rng(0)
 x = rng.uniform(-3, 3, 1000)
@@ -29,14 +29,13 @@ y = np.sin(2 * x) + rng.normal(size=x.size) * (0.05 + 0.1 * (x + 3))
 # and the sine, which is not monotone, could not be had.
 
 quantiles = (0.1, 0.5, 0.9)
+settings = {**preset("classical"), "lift": "linear", "lift_dim": 8}
+settings |= {"max_epochs": 200, "schedule": "cosine"}
 models = [
     NODERegressor(
         loss="quantile",
         quantile=quantile,
-        lift="linear",
-        lift_dim=8,
-        max_epochs=200,
-        schedule="cosine",
+        **settings,
         early_stopping=True,
         n_iter_no_change=50,
         random_state=0,

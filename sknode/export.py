@@ -278,7 +278,8 @@ def _lift(graph: _Graph, lift: Any, member: int | None, x: str) -> str:
         graph.constant(2 * np.pi * frequencies[:, None]),
         graph.constant(phases[:, None] + np.pi / 2),
     )
-    chosen = graph.apply("Gather", x, graph.constant(lift.features.tolist(), np.int64), axis=1)
+    index = lift.get_buffer("features").tolist()
+    chosen = graph.apply("Gather", x, graph.constant(index, np.int64), axis=1)
     column = graph.apply("Unsqueeze", chosen, graph.constant([2, 3], np.int64))
     angles = graph.apply("Add", graph.apply("Mul", column, omega), phase)
     waves = graph.apply("Sin", angles)

@@ -7,27 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sknode import preset
 from sknode.modules import MLPField
 from sknode.ode.field import Dynamics
 
-# The plain Neural ODE of the papers, as the estimators' hyperparameters.
-CLASSICAL = {
-    "hidden_layer_sizes": (32,),
-    "activation": "tanh",
-    "lift": "identity",
-    "scaling": "standard",
-    "dropout": 0.0,
-    "n_members": 1,
-    "solver": "dopri5",
-    "kinetic_penalty": 0.0,
-    "learning_rate": 1e-2,
-    "schedule": "constant",
-    "ema_decay": None,
-    "gradient_clip": None,
-    "max_epochs": 50,
-    "batch_size": 128,
-    "dtype": "float64",
-}
+# Rounded so little that what is computed in two ways can be compared.
+CLASSICAL = {**preset("classical"), "dtype": "float64"}
 
 
 class Exponential(nn.Module):

@@ -4,7 +4,7 @@ from sknode import NODEClassifier, NODERegressor, preset
 
 
 @pytest.mark.parametrize("estimator", [NODEClassifier, NODERegressor])
-@pytest.mark.parametrize("name", ["fast", "default", "accurate"])
+@pytest.mark.parametrize("name", ["fast", "default", "accurate", "classical"])
 def test_a_preset_is_made_of_hyperparameters(estimator, name):
     parameters = estimator(**preset(name)).get_params()
     assert parameters.items() >= preset(name).items()
