@@ -63,8 +63,8 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
     .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
     .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
        Learning", NeurIPS 2022.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of Jacobian
-       and Kinetic Regularization", ICML 2020.
+    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
+       Jacobian and Kinetic Regularization", ICML 2020.
 
     Examples
     --------
