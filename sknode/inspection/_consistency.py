@@ -99,15 +99,16 @@ def solver_consistency(
     (True, True)
     """
     settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
+    before = None
     if isinstance(estimator, Pipeline):
-        check_is_fitted(estimator)
-        X, estimator = estimator[:-1].transform(X), estimator[-1]
+        before, estimator = estimator[:-1], estimator[-1]
     if not isinstance(estimator, BaseNODE):
         raise TypeError(
             "solver_consistency takes NODEClassifier, NODERegressor or a Pipeline that ends in "
             f"one, got {type(estimator).__name__}"
         )
     check_is_fitted(estimator)
+    X = before.transform(X) if before else X
     own, tight = deepcopy(estimator), deepcopy(estimator)
     # In single precision the tolerance may be below what rounding allows.
     tight.net_.module_.double().block.settings = settings

@@ -68,7 +68,7 @@ def test_a_member_learns_what_it_would_learn_alone(optimizer):
     X, y = DIABETES
     # A step size that suits all members is the first of the next batch where steps are adaptive.
     options = {**QUICK, "solver": "rk4", "optimizer": optimizer, "batch_size": 100}
-    several = NODERegressor(**options, n_members=3).fit(X, y)
+    several = NODERegressor(**{**options, "n_members": 3}).fit(X, y)
     begun = make_net(several.net_.recipe, torch.device("cpu")).module_.state_dict()
     for i in range(3):
         alone = NODERegressor(**options, callbacks=[Begin({n: w[i] for n, w in begun.items()})])

@@ -34,10 +34,10 @@ def test_a_model_is_consistent_with_itself():
 
 @pytest.mark.parametrize("n_members", [1, 2])
 def test_scores_are_those_of_the_model_and_of_its_tight_copy(n_members):
-    model = NODERegressor(**{**QUICK, "solver": "euler"}, n_members=n_members)
+    model = NODERegressor(**{**QUICK, "solver": "euler", "n_members": n_members})
     model = wild(model.fit(*DIABETES))
     found = solver_consistency(model, *DIABETES, tolerance=1e-8)
-    tight = NODERegressor(**{**QUICK, "max_epochs": 1}, tolerance=1e-8, n_members=n_members)
+    tight = NODERegressor(**{**QUICK, "max_epochs": 1, "n_members": n_members}, tolerance=1e-8)
     tight.fit(*DIABETES).net_.module_.load_state_dict(model.net_.module_.state_dict())
     X, y = DIABETES
     assert found.nfe == 4
