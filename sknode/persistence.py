@@ -12,8 +12,8 @@ from ._files import Contents, check_writable, read, write
 from ._versions import versions
 from .estimators import NODEClassifier, NODERegressor
 from .estimators._base import BaseNODE
-from .estimators._data import Scaling
 from .estimators._params import check_params, device_or_cpu, resolve_device
+from .estimators._scaling import Scaling
 from .estimators._training import Net, make_net
 from .modules import NODENetwork
 
@@ -166,7 +166,8 @@ def _estimator(contents: Contents, device: str | torch.device | None) -> BaseNOD
 def _net(estimator: Any, contents: Contents, device: str | torch.device | None) -> Net:
     header, weights = contents.header, contents.tensors
     dtype = DTYPES[header["dtype"]]
-    recipe = estimator._recipe(dtype, 1, int(header["seed"]))
+    # The number of rows only says how large batches are, which predictions do not ask.
+    recipe = estimator._recipe(dtype, n_rows=1, seed=int(header["seed"]))
     network = _decoded(header["network"])
     _check_network(network, recipe.network, estimator, dtype, weights)
     here = device_or_cpu(estimator.device) if device is None else resolve_device(device)

@@ -67,6 +67,6 @@ def preset(name: str) -> dict[str, Any]:
 
 
 def _defaults() -> dict[str, Any]:
-    """Return the defaults of what a preset is about: not the seed, nor what is said of a run."""
+    """Return what the estimators have in common, as they have it by themselves."""
     parameters = inspect.signature(BaseNODE.__init__).parameters
     return {name: parameter.default for name, parameter in parameters.items() if name != "self"}

@@ -133,7 +133,7 @@ class NODERegressor(RegressorMixin, BaseNODE):
             return predictions
         if len(outputs) == 1:
             raise ValueError("return_std=True needs several members; fit with n_members=4, say")
-        return predictions, np.stack([self._decode(of_one) for of_one in outputs]).std(axis=0)
+        return predictions, self._decode_members(outputs).std(axis=0)
 
     def predict_members(self, X) -> np.ndarray:
         """Return the predictions of each member.
@@ -153,7 +153,7 @@ class NODERegressor(RegressorMixin, BaseNODE):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return np.stack([self._decode(of_one) for of_one in self._member_outputs(X)])
+        return self._decode_members(self._member_outputs(X))
 
     def __sklearn_tags__(self):
         """Return the tags: there may be several targets, and counts are not negative."""
@@ -202,6 +202,10 @@ class NODERegressor(RegressorMixin, BaseNODE):
         if not finite.all():
             raise no_prediction(np.flatnonzero(~finite), "it is beyond the largest number")
         return values[:, 0] if values.shape[1] == 1 else values
+
+    def _decode_members(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the predictions of each member."""
+        return np.stack([self._decode(of_one) for of_one in outputs])
 
     def _average(self, outputs: np.ndarray) -> np.ndarray:
         if self.link_ == "log":
