@@ -23,8 +23,8 @@ CLASSICAL: dict[str, Any] = {
     "max_epochs": 50,
     "batch_size": 128,
 }
-FAST: dict[str, Any] = {"n_members": 1}
-ACCURATE: dict[str, Any] = {"n_members": 8, "max_epochs": 100, "lift_dim": 64}
+FAST: dict[str, Any] = {"n_members": 1, "max_epochs": 60}
+ACCURATE: dict[str, Any] = {"n_members": 8, "hidden_layer_sizes": (128, 128)}
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         hidden_layer_sizes=(64, 64),
         activation="silu",
         lift="periodic",
-        lift_dim=32,
+        lift_dim=64,
         augment_dim=0,
         scaling="robust",
         time_dependent=True,
@@ -99,7 +99,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         weight_decay=1e-2,
         ema_decay=0.998,
         gradient_clip=1.0,
-        max_epochs=60,
+        max_epochs=100,
         batch_size="auto",
         early_stopping="auto",
         validation_fraction=0.1,
@@ -315,7 +315,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if validation is not None:
             rows = self._training_set(validation, recipe, device)
             score = partial(self._score, y=validation.y, sample_weight=validation.weight)
-            validator = Validator(rows, lambda outputs: score(self._combine(outputs)))
+            validator = Validator(rows, self._combine, score)
             callbacks.append(("validator", validator))
         if stops:
             stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))

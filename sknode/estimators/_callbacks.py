@@ -59,12 +59,20 @@ class Validator(Callback):
     ----------
     data : TrainingSet
         Those rows.
+    combine : callable
+        Of the members' outputs for them, (n_members, n_rows, n_outputs), makes those that are
+        predicted from, (n_rows, n_outputs).
     score : callable
-        The score of the members' outputs for them, (n_members, n_rows, n_outputs).
+        The score of the latter.
     """
 
-    def __init__(self, data: TrainingSet, score: Callable[[np.ndarray], float]) -> None:
-        self.data, self.score = data, score
+    def __init__(
+        self,
+        data: TrainingSet,
+        combine: Callable[[np.ndarray], np.ndarray],
+        score: Callable[[np.ndarray], float],
+    ) -> None:
+        self.data, self.combine, self.score = data, combine, score
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the loss and the score; they are infinite and NaN if a solve fails."""
@@ -77,17 +85,19 @@ class Validator(Callback):
             # The field is too wild for them now, and may have calmed down an epoch later.
             pass
         else:
-            loss, score = losses.mean().item(), self.score(outputs.cpu().numpy())
+            loss, score = losses.mean().item(), self.score(outputs)
         net.history.record("valid_loss", loss)
         net.history.record("valid_score", score)
 
-    def _run(self, net: NeuralNet) -> tuple[Tensor, Tensor]:
+    def _run(self, net: NeuralNet) -> tuple[np.ndarray, Tensor]:
         outputs, losses = [], []
         for X, target in self.data.parts():
             found = net.module_(X)
-            outputs.append(found.view(net.module_.n_members, len(X), -1))
-            losses.append(net.get_losses(found, target))
-        return torch.cat(outputs, 1), torch.cat(losses)
+            of_members = found.view(net.module_.n_members, len(X), -1).cpu().numpy()
+            outputs.append(self.combine(of_members))
+            # Of what is predicted: members of which each alone knows too much may do well together.
+            losses.append(net.get_losses(torch.from_numpy(outputs[-1]).to(found), target))
+        return np.concatenate(outputs), torch.cat(losses)
 
 
 class EarlyStopping(Callback):

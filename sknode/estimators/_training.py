@@ -312,7 +312,7 @@ class Net(NeuralNet):
         They are those of the first member, followed by those of the second, and so on.
         """
         target, weight = y_true
-        n_members = self.module_.n_members
+        n_members = len(y_pred) // len(target)
         if n_members > 1:
             target = torch.cat([target] * n_members)
         return self._weighted(self.criterion_(y_pred, target), weight)
@@ -321,7 +321,7 @@ class Net(NeuralNet):
         """Multiply what the members have for each row by its weight."""
         if weight is None:
             return values
-        by_member = values.view(self.module_.n_members, len(weight), -1)
+        by_member = values.view(len(values) // len(weight), len(weight), -1)
         return (by_member * weight.unsqueeze(1)).view(values.shape)
 
     def averaged(self) -> AbstractContextManager[None]:

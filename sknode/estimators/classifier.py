@@ -24,7 +24,7 @@ MULTILABEL = "multilabel-indicator"
 
 @documented
 @with_parameter("class_weight", None)
-@with_parameter("label_smoothing", 0.05)
+@with_parameter("label_smoothing", 0.02)
 class NODEClassifier(ClassifierMixin, BaseNODE):
     """Classifier by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 

@@ -11,8 +11,8 @@ from .linear import linear
 __all__ = ["LIFTS", "PeriodicLift"]
 
 N_FREQUENCIES = 16
-# Of inputs whose scale is one: a period is some ten times as long.
-FREQUENCY_SCALE = 0.1
+# Of inputs whose scale is one: a period is some twice as long.
+FREQUENCY_SCALE = 0.5
 # So many combinations of its waves has a feature: more freedom makes for worse predictions.
 N_COMBINATIONS = 3
 
