@@ -41,6 +41,10 @@ VARIANTS: dict[str, dict] = {
     "linear lift": {"lift": "linear"},
     "identity, augmented": {"lift": "identity", "augment_dim": 32},
     "lift to 32 dimensions": {"lift_dim": 32},
+    "frequencies of 0.1": {"lift_frequency": 0.1},
+    "frequencies of 0.25": {"lift_frequency": 0.25},
+    "frequencies of 0.5": {"lift_frequency": 0.5},
+    "frequencies of 1": {"lift_frequency": 1.0},
     "standard scaling": {"scaling": "standard"},
     # The solver.
     "rk4, 2 steps": {"n_steps": 2},
@@ -77,18 +81,27 @@ VARIANTS: dict[str, dict] = {
     "no average": {"ema_decay": None},
     "no clipping": {"gradient_clip": None},
     "early stopping": {"early_stopping": True},
+    "no early stopping": {"early_stopping": False},
+    "early stopping, patience 10": {"early_stopping": True, "n_iter_no_change": 10},
 }
+
+
+def training_part(table: pd.Series, folder: Path, seed: int, max_rows: int) -> list:
+    """Return the features to fit and to validate by, then the targets."""
+    X, y = read_table(folder / table["file"], table["task"])
+    X, _, y, _ = split(X, y, table["task"], seed, 20_000)
+    strata = None if table["task"] == "regression" else y
+    X, X_valid, y, y_valid = train_test_split(
+        X, y, random_state=seed, test_size=0.2, stratify=strata
+    )
+    return [X[:max_rows], X_valid, y[:max_rows], y_valid]
 
 
 def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     """Fit a variant on a part of the training rows, and judge it by the others."""
-    task, file = index.loc[job.table, ["task", "file"]]
+    task = index.loc[job.table, "task"]
     regression = task == "regression"
-    X, y = read_table(folder / file, task)
-    X, _, y, _ = split(X, y, task, job.seed, 20_000)
-    options = {"random_state": job.seed, "test_size": 0.2, "stratify": None if regression else y}
-    X, X_valid, y, y_valid = train_test_split(X, y, **options)
-    X, y = X[:max_rows], y[:max_rows]
+    X, X_valid, y, y_valid = training_part(index.loc[job.table], folder, job.seed, max_rows)
     settings = dict(VARIANTS[job.model])
     if regression and settings.pop("label_smoothing", None) is not None:
         return {}

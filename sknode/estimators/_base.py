@@ -45,7 +45,6 @@ AUTO_BATCHES = 40
 AUTO_BATCH_SIZES = (16, 256)
 # float32 rounds states of size one by 1e-7.
 LEAST_FLOAT32_TOLERANCE = 1e-5
-AUTO_EARLY_STOPPING = 10_000
 # One step of a method of the fourth order, two of one of the second.
 FIXED_GRID_EVALUATIONS = 4
 FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
@@ -74,6 +73,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     history_: list[dict[str, float]]
     scaling_: Scaling
     periodic_features_: np.ndarray
+    _stops_early_above = 10_000
+    """With more rows, training is by default ended by those that are held back."""
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         batch_size="auto",
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change=20,
         tol=1e-4,
         device="cpu",
         dtype="auto",
@@ -379,7 +380,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _stops_early(self, table: Table, validation: Table | None) -> bool:
         if self.early_stopping == "auto":
-            return validation is not None or table.X.shape[0] > AUTO_EARLY_STOPPING
+            return validation is not None or table.X.shape[0] > self._stops_early_above
         return bool(self.early_stopping)
 
     def _checkpointer(self) -> Checkpointer | None:
@@ -405,6 +406,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "n_outputs": n_outputs,
                 "lift": self.lift,
                 "lift_dim": int(self.lift_dim),
+                "lift_frequency": float(self.lift_frequency),
                 "periodic_features": self.periodic_features_.tolist(),
                 "augment_dim": int(self.augment_dim),
                 "hidden_layer_sizes": [int(n) for n in self.hidden_layer_sizes],

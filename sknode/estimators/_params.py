@@ -184,6 +184,14 @@ PARAMETERS: dict[str, Parameter] = {
         lambda value: _integer(value, 1),
         "Number of dimensions of a learned lift; not used by the identity.",
     ),
+    "lift_frequency": Parameter(
+        "float",
+        "a positive number",
+        lambda value: _number(value, 0.0),
+        "Standard deviation of the frequencies that the periodic lift begins with, in periods per "
+        "unit of a scaled feature. The higher, the finer what can be learned from a feature, noise "
+        "included.",
+    ),
     "scaling": Parameter(
         _set(SCALINGS),
         _choices(SCALINGS),
@@ -317,7 +325,8 @@ PARAMETERS: dict[str, Parameter] = {
         lambda value: _boolean(value) or (isinstance(value, str) and value == "auto"),
         "Whether to end the training when the loss of rows that are held back no longer falls, "
         "and to go back to the weights with which it was lowest. "
-        '"auto": with more than 10,000 rows, or where `fit` is given X_val and y_val.',
+        '"auto": with more than 10,000 rows (a classifier 500), or where `fit` is given X_val and '
+        "y_val.",
     ),
     "validation_fraction": Parameter(
         "float",

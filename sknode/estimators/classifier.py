@@ -25,6 +25,7 @@ MULTILABEL = "multilabel-indicator"
 @documented
 @with_parameter("class_weight", None)
 @with_parameter("label_smoothing", 0.02)
+@with_parameter("lift_frequency", 0.1)
 class NODEClassifier(ClassifierMixin, BaseNODE):
     """Classifier by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 
@@ -80,6 +81,8 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
 
     classes_: np.ndarray
     target_type_: str
+    # Classes that are learned by heart cost the log-loss dear, and sooner than a squared error.
+    _stops_early_above = 500
 
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Go through the rows once, on top of what was learned before.

@@ -11,8 +11,6 @@ from .linear import linear
 __all__ = ["LIFTS", "PeriodicLift"]
 
 N_FREQUENCIES = 16
-# Of inputs whose scale is one: a period is some twice as long.
-FREQUENCY_SCALE = 0.5
 # So many combinations of its waves has a feature: more freedom makes for worse predictions.
 N_COMBINATIONS = 3
 
@@ -31,6 +29,8 @@ class PeriodicLift(nn.Module):
         Those of which there are periodic functions; None: all.
     n_members : int, default=1
         Number of members, each with a lift of its own.
+    frequency : float, default=0.1
+        Standard deviation of the initial frequencies, in periods per unit of a feature.
     generator : torch.Generator or None, default=None
         Draws the initial numbers; None: torch's global one.
 
@@ -62,6 +62,7 @@ class PeriodicLift(nn.Module):
         n_dims: int,
         features: Sequence[int] | None = None,
         n_members: int = 1,
+        frequency: float = 0.1,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class PeriodicLift(nn.Module):
         self.register_buffer("features", index, persistent=False)
         self.members = (n_members,) if n_members > 1 else ()
         shape = (*self.members, len(chosen), N_FREQUENCIES)
-        frequencies = torch.empty(shape).normal_(0, FREQUENCY_SCALE, generator=generator)
+        frequencies = torch.empty(shape).normal_(0, frequency, generator=generator)
         self.frequencies = nn.Parameter(frequencies)
         self.phases = nn.Parameter(torch.empty(shape).uniform_(-pi, pi, generator=generator))
         bound = N_FREQUENCIES**-0.5
@@ -103,6 +104,7 @@ def _linear(
     features: Sequence[int] | None,
     n_members: int,
     generator: torch.Generator | None,
+    **_: object,
 ) -> nn.Module:
     return linear(n_features, n_dims, generator, n_members)
 

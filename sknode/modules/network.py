@@ -26,6 +26,8 @@ class NODENetwork(nn.Module):
         the row, or in the row and periodic functions of its features (`PeriodicLift`).
     lift_dim : int, default=32
         Number of dimensions of a learned lift.
+    lift_frequency : float, default=0.1
+        How fast the periodic functions are at first, see `PeriodicLift`.
     periodic_features : sequence of int or None, default=None
         The features of which there are periodic functions; None: all.
     augment_dim : int, default=0
@@ -62,6 +64,7 @@ class NODENetwork(nn.Module):
         *,
         lift: str = "identity",
         lift_dim: int = 32,
+        lift_frequency: float = 0.1,
         periodic_features: Sequence[int] | None = None,
         augment_dim: int = 0,
         hidden_layer_sizes: Sequence[int] = (32,),
@@ -86,6 +89,7 @@ class NODENetwork(nn.Module):
             lift_dim,
             features=periodic_features,
             n_members=n_members,
+            frequency=lift_frequency,
             generator=generator,
         )
         self.augment_dim = augment_dim
