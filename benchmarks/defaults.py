@@ -102,10 +102,11 @@ def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     task = index.loc[job.table, "task"]
     regression = task == "regression"
     X, X_valid, y, y_valid = training_part(index.loc[job.table], folder, job.seed, max_rows)
-    settings = dict(VARIANTS[job.model])
-    if regression and settings.pop("label_smoothing", None) is not None:
-        return {}
-    estimator = make_table_pipeline(node(task, job.seed).set_params(**settings))
+    estimator, settings = node(task, job.seed), VARIANTS[job.model]
+    as_it_is = estimator.get_params()
+    if settings and all(as_it_is.get(name, value) == value for name, value in settings.items()):
+        return {}  # what the estimator does not have, or has by default
+    estimator = make_table_pipeline(estimator.set_params(**settings))
     _, fit_seconds, _ = timed(estimator.fit, X, y)
     found = solver_consistency(estimator, X_valid, y_valid)
     result = {

@@ -394,7 +394,9 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         named = isinstance(self.optimizer, str)
         options = {"weight_decay": float(self.weight_decay), **({"fused": True} if named else {})}
         largest = torch.finfo(dtype).max
-        for name in ("learning_rate", "weight_decay", "kinetic_penalty", "gradient_clip"):
+        for name in (
+            "learning_rate", "weight_decay", "kinetic_penalty", "gradient_clip", "lift_frequency",
+        ):  # fmt: skip
             if float(getattr(self, name) or 0) > largest:
                 raise ValueError(f"{name}={getattr(self, name)!r} is beyond the range of {dtype}")
         n_steps, tableau = self.n_steps, TABLEAUS[self.solver]

@@ -148,6 +148,7 @@ def test_a_fixed_grid_takes_four_evaluations_where_nothing_is_said(solver, nfe):
         ("kinetic_penalty", -1.0, "kinetic_penalty must be a non-negative number"),
         ("ema_decay", 1.0, "ema_decay must be a number between 0 and 1, or None"),
         ("lift_dim", 0, "lift_dim must be a positive integer"),
+        ("lift_frequency", 0, "lift_frequency must be a positive number"),
         ("augment_dim", -1, "augment_dim must be a non-negative integer"),
         ("time_dependent", "yes", "time_dependent must be a boolean"),
         ("n_steps", 0, "n_steps must be a positive integer or None"),
@@ -337,7 +338,8 @@ def test_a_column_transformer_with_sparse_one_hot_output_feeds_it():
 def test_a_grid_search_in_two_processes_may_name_every_hyperparameter():
     alternatives = {
         "hidden_layer_sizes": (4,), "activation": "silu", "lift": "linear", "lift_dim": 3,
-        "augment_dim": 1, "scaling": "robust", "time_dependent": False, "dropout": 0.1,
+        "lift_frequency": 1.0, "augment_dim": 1, "scaling": "robust", "time_dependent": False,
+        "dropout": 0.1,
         "n_members": 2, "kinetic_penalty": 0.1, "ema_decay": 0.9, "solver": "bosh3",
         "tolerance": 1e-2,
         "n_steps": 2, "max_steps": 500, "adjoint": "continuous", "optimizer": "sgd",

@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, EarlyStopping
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
-from sknode.estimators import _base, _prediction
+from sknode.estimators import _prediction
 from sknode.estimators._scaling import SCALINGS, Scaling
 from sknode.estimators._schedule import SCHEDULES
 from tests.problems import CLASSICAL
@@ -108,19 +108,42 @@ def test_patience_is_counted_from_the_last_improvement_by_tol(patience):
     assert model.n_iter_ == stop
 
 
-def test_auto_stops_early_above_ten_thousand_rows_or_with_rows_to_validate_by(monkeypatch):
+def test_the_validation_loss_of_members_is_that_of_their_mean():
+    X, y = noisy_classes()
+    three = {**QUICK, "n_members": 3}
+    classifier = NODEClassifier(**three, early_stopping=False)
+    classifier.fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:])
+    found = classifier.history_[-1]["validation_loss"]
+    assert found == pytest.approx(log_loss(y[150:], classifier.predict_proba(X[150:])))
+    members = [log_loss(y[150:], p) for p in classifier.predict_proba_members(X[150:])]
+    assert found < np.mean(members)
+
+    target = X @ np.arange(20.0)
+    regressor = NODERegressor(**three, early_stopping=False)
+    regressor.fit(X[:150], target[:150], X_val=X[150:], y_val=target[150:])
+    residual = (regressor.predict(X[150:]) - target[150:]) / regressor.target_scaling_.scale
+    found = regressor.history_[-1]["validation_loss"]
+    assert found == pytest.approx(np.square(residual).mean(), rel=1e-5)
+
+
+def test_auto_stops_early_above_some_number_of_rows_or_with_rows_to_validate_by(monkeypatch):
     X, y = IRIS
     assert "validation_loss" not in NODEClassifier(**QUICK).fit(X, y).history_[0]
     given = NODEClassifier(**QUICK, n_iter_no_change=1, tol=10.0).fit(X, y, X_val=X, y_val=y)
     assert given.n_iter_ == 2
-    monkeypatch.setattr(_base, "AUTO_EARLY_STOPPING", 149)
+    monkeypatch.setattr(NODEClassifier, "_stops_early_above", 149)
     assert "validation_loss" in NODEClassifier(**QUICK).fit(X, y).history_[0]
     off = NODEClassifier(**QUICK, early_stopping=False).fit(X, y)
     assert "validation_loss" not in off.history_[0]
 
 
-def test_the_limit_of_auto_is_that_of_scikit_learn():
-    assert _base.AUTO_EARLY_STOPPING == 10_000
+def test_auto_watches_classifiers_from_fewer_rows_on():
+    X = np.random.default_rng(0).normal(size=(501, 2))
+    y = X[:, 0] > 0
+    quick = {**QUICK, "max_epochs": 1}
+    assert "validation_loss" in NODEClassifier(**quick).fit(X, y).history_[0]
+    assert "validation_loss" not in NODEClassifier(**quick).fit(X[1:], y[1:]).history_[0]
+    assert "validation_loss" not in NODERegressor(**quick).fit(X, y).history_[0]
 
 
 def test_without_early_stopping_given_rows_are_only_reported_on():

@@ -10,7 +10,7 @@ from sknode.modules.lifts import LIFTS, PeriodicLift
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("features", [None, [2, 0], []])
 def test_a_periodic_lift_is_linear_in_the_row_and_in_combinations_of_cosines(n_members, features):
-    lift = PeriodicLift(3, 5, features, n_members, torch.Generator().manual_seed(0))
+    lift = PeriodicLift(3, 5, features, n_members, generator=torch.Generator().manual_seed(0))
     x = torch.randn(n_members * 4, 3)
     chosen = [0, 1, 2] if features is None else features
     found = lift(x)
@@ -29,7 +29,7 @@ def test_a_periodic_lift_is_linear_in_the_row_and_in_combinations_of_cosines(n_m
 
 
 def test_the_gradients_of_a_periodic_lift_are_those_of_finite_differences():
-    lift = PeriodicLift(2, 3, None, 2, torch.Generator().manual_seed(0)).double()
+    lift = PeriodicLift(2, 3, None, 2, generator=torch.Generator().manual_seed(0)).double()
     x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
     inputs = (x, *lift.parameters())
 
@@ -58,7 +58,7 @@ def test_the_members_of_a_network_see_the_same_rows():
 
 
 def test_masks_are_drawn_in_training_alone_and_anew_for_every_batch():
-    network = NODENetwork(3, 1, dropout=0.5, hidden_layer_sizes=(50,))
+    network = NODENetwork(3, 1, dropout=0.5, hidden_layer_sizes=(50,), solver="rk4", n_steps=1)
     with torch.no_grad():
         network.block.field.layers[-1].weight.mul_(100)
     x, generator = torch.randn(5, 3), torch.Generator().manual_seed(0)
@@ -66,3 +66,10 @@ def test_masks_are_drawn_in_training_alone_and_anew_for_every_batch():
     assert not torch.allclose(first, second)
     torch.testing.assert_close(network(x, generator.manual_seed(0)), first)
     assert torch.equal(network.eval()(x), network(x))
+
+
+def test_the_frequencies_begin_with_the_spread_that_is_asked_for():
+    lift = PeriodicLift(400, 3, frequency=0.7)
+    assert lift.frequencies.std().item() == pytest.approx(0.7, rel=0.05)
+    network = NODENetwork(400, 1, lift="periodic", lift_frequency=2.0)
+    assert network.lift.frequencies.std().item() == pytest.approx(2.0, rel=0.05)

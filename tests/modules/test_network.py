@@ -48,3 +48,14 @@ def test_a_generator_of_ones_own_draws_what_the_global_one_would(lift):
     assert str(network) == str(expected)
     for a, b in zip(network.parameters(), expected.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_field_begins_with_signals_that_keep_their_size_and_a_flow_that_hardly_moves():
+    network = NODENetwork(200, 1, hidden_layer_sizes=(300, 400))
+    *hidden, last = network.block.field.layers
+    for layer in hidden:
+        assert layer.weight.var().item() == pytest.approx(1 / layer.in_features, rel=0.05)
+    assert last.weight.abs().max() <= 0.01 / last.in_features**0.5
+    assert torch.equal(last.bias, torch.zeros(200))
+    x = torch.randn(50, 200)
+    assert (network.block(network.start(x)) - x).abs().max() < 0.05
