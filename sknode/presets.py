@@ -35,7 +35,8 @@ def preset(name: str) -> dict[str, Any]:
     name : {"fast", "default", "accurate", "classical"}
         "default": what the estimators have where nothing is said. "fast": about a
         third of the time of a fit. "accurate": about three times the time. "classical": the
-        plain Neural ODE of the papers, which moves the standardised row itself with an adaptive solver.
+        plain Neural ODE of the papers, which moves the standardised row itself with an adaptive
+        solver.
 
     Returns
     -------
