@@ -73,8 +73,6 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     history_: list[dict[str, float]]
     scaling_: Scaling
     periodic_features_: np.ndarray
-    _stops_early_above = 10_000
-    """With more rows, training is by default ended by those that are held back."""
 
     def __init__(
         self,
@@ -305,18 +303,16 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         table = self._read(X, y, sample_weight, learn=previous is None)
         if previous is not None:
             self._check_same_target(table.y)
-        validation = self._read_validation(X_val, y_val, sample_weight_val)
-        stops = self._stops_early(table, validation)
+        validation, judged = self._read_validation(X_val, y_val, sample_weight_val), None
+        stops, learners = self._stops_early(table, validation), None
         if stops and validation is None:
-            fraction = float(self.validation_fraction)
-            held = held_back(table.X, table.y, self._strata(table.y), fraction, seed)
-            table, validation = table.take(~held), table.take(held)
+            table, learners, validation, judged = self._hold_back(table, seed)
         recipe = self._recipe(self._dtype(table.X, device), table.X.shape[0], seed)
         callbacks: list[tuple[str, Any]] = [("recorder", Recorder())]
         if validation is not None:
             rows = self._training_set(validation, recipe, device)
             score = partial(self._score, y=validation.y, sample_weight=validation.weight)
-            validator = Validator(rows, self._combine, score)
+            validator = Validator(rows, self._combine, score, judged)
             callbacks.append(("validator", validator))
         if stops:
             stopping = EarlyStopping(int(self.n_iter_no_change), float(self.tol))
@@ -327,7 +323,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if checkpointer is not None:
             callbacks.append(("checkpointer", checkpointer))
         start = None if previous is None else partial(_take_weights, previous)
-        self._train(table, recipe, device, callbacks, start)
+        data = self._training_set(table, recipe, device, learners)
+        self._train(data, recipe, callbacks, start)
 
     def _partial_fit(self, X, y, sample_weight, classes) -> Self:
         """Go through the rows once, with the weights and the optimizer of the call before."""
@@ -342,7 +339,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             recipe = recipe._replace(max_epochs=1, schedule="constant", ema_decay=None)
             callbacks = [("recorder", Recorder()), *_copies(self.callbacks)]
             start = None if previous is None else partial(_take_over, previous)
-            self._train(table, recipe, device, callbacks, start)
+            self._train(self._training_set(table, recipe, device), recipe, callbacks, start)
         return self
 
     def _read(self, X, y, sample_weight, *, learn: bool, classes=None) -> Table:
@@ -380,8 +377,15 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _stops_early(self, table: Table, validation: Table | None) -> bool:
         if self.early_stopping == "auto":
-            return validation is not None or table.X.shape[0] > self._stops_early_above
+            return validation is not None or table.X.shape[0] > SMALL_TABLE
         return bool(self.early_stopping)
+
+    def _hold_back(self, table: Table, seed: int) -> tuple[Table, np.ndarray, Table, np.ndarray]:
+        """Return the rows to train on, with the members that are, and to validate by, likewise."""
+        fraction, n_members = float(self.validation_fraction), int(self.n_members)
+        held = held_back(table.X, table.y, self._strata(table.y), fraction, seed, n_members)
+        judges, kept = held.any(axis=1), ~held.all(axis=1)
+        return table.take(kept), ~held[kept], table.take(judges), held[judges]
 
     def _checkpointer(self) -> Checkpointer | None:
         if self.checkpoint is None:
@@ -436,15 +440,20 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             seed=seed,
         )
 
-    def _training_set(self, table: Table, recipe: Recipe, device: torch.device) -> TrainingSet:
-        rows = Rows(table.X, self.scaling_, device, recipe.dtype)
-        return TrainingSet(rows, self._encode(table.y), table.weight)
-
-    def _train(
+    def _training_set(
         self,
         table: Table,
         recipe: Recipe,
         device: torch.device,
+        learners: np.ndarray | None = None,
+    ) -> TrainingSet:
+        rows = Rows(table.X, self.scaling_, device, recipe.dtype)
+        return TrainingSet(rows, self._encode(table.y), table.weight, learners)
+
+    def _train(
+        self,
+        data: TrainingSet,
+        recipe: Recipe,
         callbacks: list[tuple[str, Any]],
         start: Callable[[Net], None] | None,
     ) -> None:
@@ -452,9 +461,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if self.gradient_clip is not None:
             clip = GradientNormClipping(float(self.gradient_clip))
             callbacks = [*callbacks, ("gradient_clip", clip)]
-        data = self._training_set(table, recipe, device)
         with shown(int(self.verbose), recipe.max_epochs) as display:
-            net = make_net(recipe, device, [*callbacks, *display], int(self.verbose))
+            net = make_net(recipe, data.rows.device, [*callbacks, *display], int(self.verbose))
             if start is not None:
                 start(net)
             net.partial_fit(data)
@@ -510,8 +518,9 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         by_member = [part.reshape(network.n_members, -1, part.shape[1]) for part in parts]
         return np.concatenate(by_member, axis=1)
 
-    def _combine(self, outputs: np.ndarray) -> np.ndarray:
-        return outputs[0] if len(outputs) == 1 else self._average(outputs)
+    def _combine(self, outputs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+        """Return what the members say together, or those of them that count for a row."""
+        return outputs[0] if len(outputs) == 1 else self._average(outputs, counts)
 
     def _check_rows(self, X):
         """Return rows to predict as an array, or a matrix in CSR format, of floats."""

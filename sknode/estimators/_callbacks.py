@@ -60,19 +60,24 @@ class Validator(Callback):
     data : TrainingSet
         Those rows.
     combine : callable
-        Of the members' outputs for them, (n_members, n_rows, n_outputs), makes those that are
-        predicted from, (n_rows, n_outputs).
+        Of the members' outputs for them, (n_members, n_rows, n_outputs), and of a mask
+        (n_members, n_rows, 1) of those that count, or None, makes what is predicted from,
+        (n_rows, n_outputs).
     score : callable
         The score of the latter.
+    judged : ndarray of shape (n_rows, n_members) or None
+        Which members are judged by a row, at least one by each. None: all by all.
     """
 
     def __init__(
         self,
         data: TrainingSet,
-        combine: Callable[[np.ndarray], np.ndarray],
+        combine: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
         score: Callable[[np.ndarray], float],
+        judged: np.ndarray | None = None,
     ) -> None:
         self.data, self.combine, self.score = data, combine, score
+        self.counts = None if judged is None else judged.T[:, :, np.newaxis]
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the loss and the score; they are infinite and NaN if a solve fails."""
@@ -90,11 +95,13 @@ class Validator(Callback):
         net.history.record("valid_score", score)
 
     def _run(self, net: NeuralNet) -> tuple[np.ndarray, Tensor]:
-        outputs, losses = [], []
+        outputs, losses, n_seen = [], [], 0
         for X, target in self.data.parts():
             found = net.module_(X)
             of_members = found.view(net.module_.n_members, len(X), -1).cpu().numpy()
-            outputs.append(self.combine(of_members))
+            counts = None if self.counts is None else self.counts[:, n_seen : n_seen + len(X)]
+            outputs.append(self.combine(of_members, counts))
+            n_seen += len(X)
             # Of what is predicted: members of which each alone knows too much may do well together.
             losses.append(net.get_losses(torch.from_numpy(outputs[-1]).to(found), target))
         return np.concatenate(outputs), torch.cat(losses)

@@ -91,17 +91,35 @@ class Rows:
 
 
 class TrainingSet:
-    """Rows with their targets and weights (None: all one), the weights scaled to mean one."""
+    """Rows with their targets and weights (None: all one), the weights scaled to mean one.
 
-    def __init__(self, rows: Rows, target: np.ndarray, weight: np.ndarray | None) -> None:
+    Parameters
+    ----------
+    rows : Rows
+    target : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    weight : ndarray of shape (n_rows,) or None
+    learners : ndarray of shape (n_rows, n_members) or None
+        Which members learn from a row; the weights are then of the same shape. None: all.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        learners: np.ndarray | None = None,
+    ) -> None:
         self.rows = rows
         floating = np.issubdtype(target.dtype, np.floating)
         self.target = torch.from_numpy(np.ascontiguousarray(target)).to(
             rows.device, rows.dtype if floating else torch.int64
         )
+        if learners is not None and not learners.all():
+            weight = learners * (1.0 if weight is None else weight[:, np.newaxis])
         self.weight = None
         if weight is not None:
-            self.weight = torch.from_numpy(weight / weight.mean()).to(rows.device, rows.dtype)
+            relative = torch.from_numpy(weight / weight.mean(axis=0))
+            self.weight = relative.to(rows.device, rows.dtype)
 
     def __len__(self) -> int:
         return len(self.rows)

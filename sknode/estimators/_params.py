@@ -325,14 +325,15 @@ PARAMETERS: dict[str, Parameter] = {
         lambda value: _boolean(value) or (isinstance(value, str) and value == "auto"),
         "Whether to end the training when the loss of rows that are held back no longer falls, "
         "and to go back to the weights with which it was lowest. "
-        '"auto": with more than 10,000 rows (a classifier 500), or where `fit` is given X_val and '
-        "y_val.",
+        'Each member does without rows of its own. "auto": with more than 128 rows, or where `fit` '
+        "is given X_val and y_val.",
     ),
     "validation_fraction": Parameter(
         "float",
         "a number between 0 and 1",
         _fraction,
-        "Part of the rows that is held back, of each class alike, where none are given to `fit`.",
+        "Part of the rows that is held back from a member, of each class alike, where none are "
+        "given to `fit`.",
     ),
     "n_iter_no_change": Parameter(
         "int",

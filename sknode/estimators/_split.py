@@ -1,5 +1,8 @@
 """Which rows are held back: a choice that depends on the rows, and not on how they are listed.
 
+Each member of an ensemble does without rows of its own, so that all rows are learned from, and
+several times as many judge as are missed by any (Breiman 1996, out-of-bag estimation).
+
 Rows that are equal go to the same side, so that none is trained on and validated by, and a row of
 weight two is treated as two rows are. The order of the rows makes no difference.
 """
@@ -14,9 +17,9 @@ __all__ = ["held_back"]
 
 
 def held_back(
-    X: Any, y: np.ndarray, strata: np.ndarray | None, fraction: float, seed: int
+    X: Any, y: np.ndarray, strata: np.ndarray | None, fraction: float, seed: int, n_members: int = 1
 ) -> np.ndarray:
-    """Return a mask of the rows to validate by.
+    """Return which rows each member is to be validated by, and not trained on.
 
     Parameters
     ----------
@@ -26,9 +29,16 @@ def held_back(
     strata : ndarray of shape (n_rows,) or None
         Numbers from zero on, each of which is to have its share.
     fraction : float
-        The part of the distinct rows to hold back.
+        The part of the distinct rows to hold back from a member.
     seed : int
         Of the choice.
+    n_members : int
+        Two of them have no row in common where there are enough rows for that.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_members)
+        A mask.
 
     Raises
     ------
@@ -47,8 +57,10 @@ def held_back(
             "y_val"
         )
     n_held = min(math.ceil(fraction * n), n - 1)
-    held = np.zeros(n, bool)
-    held[_evenly(strata[first] if strata is not None else np.zeros(n, int))[:n_held]] = True
+    order = _evenly(strata[first] if strata is not None else np.zeros(n, int))
+    held = np.zeros((n, n_members), bool)
+    for member in range(n_members):
+        held[order[np.arange(member * n_held, (member + 1) * n_held) % n], member] = True
     return held[place]
 
 

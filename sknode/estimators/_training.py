@@ -318,11 +318,11 @@ class Net(NeuralNet):
         return self._weighted(self.criterion_(y_pred, target), weight)
 
     def _weighted(self, values: Tensor, weight: Tensor | None) -> Tensor:
-        """Multiply what the members have for each row by its weight."""
+        """Multiply what the members have for each row by its weight, one for all or for each."""
         if weight is None:
             return values
         by_member = values.view(len(values) // len(weight), len(weight), -1)
-        return (by_member * weight.unsqueeze(1)).view(values.shape)
+        return (by_member * weight.view(len(weight), -1).T.unsqueeze(2)).view(values.shape)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Return a context in which the module has the average of its weights, if there is one."""

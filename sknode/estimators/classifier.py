@@ -81,8 +81,6 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
 
     classes_: np.ndarray
     target_type_: str
-    # Classes that are learned by heart cost the log-loss dear, and sooner than a squared error.
-    _stops_early_above = 500
 
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Go through the rows once, on top of what was learned before.
@@ -311,10 +309,11 @@ class NODEClassifier(ClassifierMixin, BaseNODE):
         binary = self.target_type_ == "binary"
         return self.classes_[(outputs[:, 0] > 0).astype(int) if binary else outputs.argmax(axis=1)]
 
-    def _average(self, outputs: np.ndarray) -> np.ndarray:
+    def _average(self, outputs: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
+        total = partial(logsumexp, axis=0, b=counts)
         if self.target_type_ == "multiclass":
-            return logsumexp(log_softmax(outputs, axis=2), axis=0)
-        return logsumexp(log_expit(outputs), axis=0) - logsumexp(log_expit(-outputs), axis=0)
+            return total(log_softmax(outputs, axis=2))
+        return total(log_expit(outputs)) - total(log_expit(-outputs))
 
     def _task(self) -> tuple[int, Callable[[], nn.Module]]:
         smoothing = float(self.label_smoothing)

@@ -24,7 +24,7 @@ __all__ = ["NODERegressor"]
 @documented
 @with_parameter("loss", "squared_error")
 @with_parameter("quantile", None)
-@with_parameter("lift_frequency", 0.5)
+@with_parameter("lift_frequency", 0.25)
 class NODERegressor(RegressorMixin, BaseNODE):
     """Regressor by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 
@@ -208,10 +208,11 @@ class NODERegressor(RegressorMixin, BaseNODE):
         """Return the predictions of each member."""
         return np.stack([self._decode(of_one) for of_one in outputs])
 
-    def _average(self, outputs: np.ndarray) -> np.ndarray:
+    def _average(self, outputs: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
+        n = len(outputs) if counts is None else counts.sum(axis=0)
         if self.link_ == "log":
-            return logsumexp(outputs, axis=0) - np.log(len(outputs))
-        return outputs.mean(axis=0)
+            return logsumexp(outputs, axis=0, b=counts) - np.log(n)
+        return outputs.sum(axis=0, where=True if counts is None else counts) / n
 
     def _mean(self, outputs: np.ndarray) -> np.ndarray:
         """Return what the link takes to the network's outputs, in units of `target_scaling_`."""

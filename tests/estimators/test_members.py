@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.metrics import log_loss, mean_squared_error, r2_score
 from skorch.callbacks import Callback
 
 import sknode
 from sknode import NODEClassifier, NODERegressor
 from sknode.estimators._average import WeightAverage
+from sknode.estimators._data import Rows, TrainingSet
+from sknode.estimators._split import held_back
 from sknode.estimators._training import make_net
 from tests.problems import CLASSICAL
 
@@ -68,6 +71,7 @@ def test_a_member_learns_what_it_would_learn_alone(optimizer):
     X, y = DIABETES
     # A step size that suits all members is the first of the next batch where steps are adaptive.
     options = {**QUICK, "solver": "rk4", "optimizer": optimizer, "batch_size": 100}
+    options["early_stopping"] = False
     several = NODERegressor(**{**options, "n_members": 3}).fit(X, y)
     begun = make_net(several.net_.recipe, torch.device("cpu")).module_.state_dict()
     for i in range(3):
@@ -89,6 +93,66 @@ def test_the_states_of_a_member_lead_to_its_outputs():
     for wrong in (3, -1, 0.5):
         with pytest.raises(ValueError, match="member must be an integer from 0 to 2"):
             model.trajectory(X, [1.0], member=wrong)
+
+
+def out_of_bag(members, held):
+    """Return for each row the mean of what the members say that were not trained on it."""
+    held = held.T[:, :, np.newaxis]
+    return (members.reshape(*held.shape[:2], -1) * held).sum(axis=0) / held.sum(axis=0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_members", [3, 12])
+def test_a_regressor_is_validated_by_rows_that_a_member_was_not_trained_on(n_members, weighted):
+    X, y = DIABETES
+    weight = 1.0 + np.arange(len(y)) % 3 if weighted else np.ones(len(y))
+    options = {**THREE, "n_members": n_members, "early_stopping": True, "dtype": "float64"}
+    model = NODERegressor(**options).fit(X, y, weight if weighted else None)
+    held = held_back(X, y, None, 0.1, 0, n_members)
+    judges = held.any(axis=1)
+    found = out_of_bag(model.predict_members(X)[:, judges], held[judges])[:, 0]
+    best = model.history_[model.best_epoch_ - 1]
+    scale = model.target_scaling_.scale
+    loss = mean_squared_error(y[judges] / scale, found / scale, sample_weight=weight[judges])
+    score = r2_score(y[judges], found, sample_weight=weight[judges])
+    assert best["validation_loss"] == pytest.approx(loss)
+    assert best["validation_score"] == pytest.approx(score)
+
+
+@pytest.mark.parametrize("data", [IRIS, CANCER, LABELS])
+def test_a_classifier_is_validated_by_rows_that_a_member_was_not_trained_on(data):
+    X, y = data
+    options = {**THREE, "n_members": 12, "early_stopping": True, "dtype": "float64"}
+    model = NODEClassifier(**options).fit(X, y)
+    held = held_back(X, y, model._strata(y), 0.1, 0, 12)
+    judges = held.any(axis=1)
+    found = out_of_bag(model.predict_proba_members(X)[:, judges], held[judges])
+    if y.ndim == 2:
+        loss = -np.where(y[judges] == 1, np.log(found), np.log(1 - found)).mean()
+    else:
+        loss = log_loss(y[judges], found)
+    best = model.history_[model.best_epoch_ - 1]
+    assert best["validation_loss"] == pytest.approx(loss)
+
+
+def test_a_member_learns_nothing_from_the_rows_it_does_without():
+    X, y = DIABETES
+    model = NODERegressor(**THREE).fit(X, y)
+    net = make_net(model.net_.recipe, torch.device("cpu"))
+    learners = ~held_back(X, y, None, 0.1, 0, 3)
+    rows = Rows(X, model.scaling_, torch.device("cpu"), torch.float64)
+    weight = 1.0 + np.arange(len(y)) % 3
+    everything = slice(None)
+    batch, target = TrainingSet(rows, model._encode(y), weight, learners).take(everything)
+    outputs = net.module_(batch).detach().requires_grad_()
+    net.get_loss(outputs, target).backward()
+    found = 3 * outputs.grad.view(3, len(y))
+    for learned, gradient, own in zip(learners.T, found, outputs.detach().chunk(3), strict=True):
+        assert not gradient[~learned].any()
+        left = TrainingSet(rows, model._encode(y), weight * learned).take(everything)[1]
+        own.requires_grad_()
+        net.get_loss(own, left).backward()
+        np.testing.assert_allclose(gradient, own.grad[:, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -23,14 +23,14 @@ def test_so_many_are_held_back_as_asked():
 
 def test_every_class_has_its_share():
     y = np.repeat([0, 1, 2], [100, 40, 60])
-    held = held_back(X, y, y, 0.1, 0)
+    held = held_back(X, y, y, 0.1, 0)[:, 0]
     np.testing.assert_array_equal(np.bincount(y[held]), [10, 4, 6])
 
 
 @pytest.mark.parametrize("y", [np.arange(30), np.r_[np.zeros(29, int), 1], np.arange(30) // 4])
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 0.4])
 def test_classes_too_small_to_share_are_split_all_the_same(y, fraction):
-    held = held_back(X[:30], y, y, fraction, 0)
+    held = held_back(X[:30], y, y, fraction, 0)[:, 0]
     assert held.sum() == math.ceil(30 * fraction)
     shares = np.bincount(y[held], minlength=y.max() + 1)
     assert (abs(shares - fraction * np.bincount(y)) <= 1).all()
@@ -68,7 +68,32 @@ def test_equal_rows_are_on_the_same_side():
     repeats = rng.integers(1, 5, 200)
     held = held_back(X, Y, None, 0.2, 0)
     many = held_back(X.repeat(repeats, 0), Y.repeat(repeats), None, 0.2, 0)
-    np.testing.assert_array_equal(many, held.repeat(repeats))
+    np.testing.assert_array_equal(many, held.repeat(repeats, 0))
+
+
+@pytest.mark.parametrize(("n_members", "fraction"), [(1, 0.1), (4, 0.1), (10, 0.1), (3, 0.3)])
+def test_members_do_without_different_rows(n_members, fraction):
+    held = held_back(X, Y, None, fraction, 0, n_members)
+    assert held.shape == (200, n_members)
+    np.testing.assert_array_equal(held.sum(0), 200 * fraction)
+    assert held.sum(1).max() == 1
+    np.testing.assert_array_equal(held[:, :1], held_back(X, Y, None, fraction, 0))
+
+
+@pytest.mark.parametrize(("n_members", "fraction"), [(4, 0.4), (16, 0.1), (3, 0.999), (2, 0.5)])
+def test_where_members_must_share_rows_all_rows_are_held_back_nearly_equally_often(
+    n_members, fraction
+):
+    held = held_back(X, Y, None, fraction, 0, n_members)
+    np.testing.assert_array_equal(held.sum(0), min(math.ceil(200 * fraction), 199))
+    assert np.ptp(held.sum(1)) <= 1
+
+
+def test_every_member_has_rows_of_every_class_held_back():
+    y = np.repeat([0, 1, 2], [100, 40, 60])
+    held = held_back(X, y, y, 0.1, 0, 4)
+    for member in held.T:
+        np.testing.assert_array_equal(np.bincount(y[member]), [10, 4, 6])
 
 
 def test_rows_of_small_integers_are_told_apart():

@@ -81,7 +81,8 @@ def test_the_weights_kept_are_those_of_the_best_epoch():
     settings = {**CLASSICAL, "learning_rate": 0.05, "max_epochs": 200, "random_state": 0}
     stopped = NODEClassifier(**settings)
     stopped.fit(X[:150], y[:150], X_val=X_val, y_val=y_val)
-    straight = NODEClassifier(**{**settings, "max_epochs": stopped.best_epoch_})
+    settings = {**settings, "max_epochs": stopped.best_epoch_, "early_stopping": False}
+    straight = NODEClassifier(**settings)
     straight.fit(X[:150], y[:150])
     assert 1 < stopped.best_epoch_ < stopped.n_iter_
     assert same_weights(stopped, straight)
@@ -126,24 +127,17 @@ def test_the_validation_loss_of_members_is_that_of_their_mean():
     assert found == pytest.approx(np.square(residual).mean(), rel=1e-5)
 
 
-def test_auto_stops_early_above_some_number_of_rows_or_with_rows_to_validate_by(monkeypatch):
-    X, y = IRIS
-    assert "validation_loss" not in NODEClassifier(**QUICK).fit(X, y).history_[0]
-    given = NODEClassifier(**QUICK, n_iter_no_change=1, tol=10.0).fit(X, y, X_val=X, y_val=y)
+@pytest.mark.parametrize("estimator", [NODEClassifier, NODERegressor])
+def test_auto_stops_early_above_some_number_of_rows_or_with_rows_to_validate_by(estimator):
+    X = np.random.default_rng(0).normal(size=(129, 2))
+    y = (X[:, 0] > 0).astype(float)
+    assert "validation_loss" not in estimator(**QUICK).fit(X[1:], y[1:]).history_[0]
+    assert "validation_loss" in estimator(**QUICK).fit(X, y).history_[0]
+    given = estimator(**QUICK, n_iter_no_change=1, tol=10.0)
+    given.fit(X[1:], y[1:], X_val=X, y_val=y)
     assert given.n_iter_ == 2
-    monkeypatch.setattr(NODEClassifier, "_stops_early_above", 149)
-    assert "validation_loss" in NODEClassifier(**QUICK).fit(X, y).history_[0]
-    off = NODEClassifier(**QUICK, early_stopping=False).fit(X, y)
+    off = estimator(**QUICK, early_stopping=False).fit(X, y)
     assert "validation_loss" not in off.history_[0]
-
-
-def test_auto_watches_classifiers_from_fewer_rows_on():
-    X = np.random.default_rng(0).normal(size=(501, 2))
-    y = X[:, 0] > 0
-    quick = {**QUICK, "max_epochs": 1}
-    assert "validation_loss" in NODEClassifier(**quick).fit(X, y).history_[0]
-    assert "validation_loss" not in NODEClassifier(**quick).fit(X[1:], y[1:]).history_[0]
-    assert "validation_loss" not in NODERegressor(**quick).fit(X, y).history_[0]
 
 
 def test_without_early_stopping_given_rows_are_only_reported_on():
@@ -492,10 +486,11 @@ def test_skorch_callbacks_that_stop_the_training_do_not_count_as_interruptions()
 
 def test_partial_fit_is_one_pass_and_fit_is_many():
     X, y = IRIS
-    passes = NODEClassifier(**{**QUICK, "batch_size": 40})
+    options = {**QUICK, "batch_size": 40, "early_stopping": False}
+    passes = NODEClassifier(**options)
     for _ in range(3):
         assert passes.partial_fit(X, y, classes=[0, 1, 2]) is passes
-    whole = NODEClassifier(**{**QUICK, "batch_size": 40}).fit(X, y)
+    whole = NODEClassifier(**options).fit(X, y)
     assert passes.n_iter_ == 3
     assert [epoch["epoch"] for epoch in passes.history_] == [1, 2, 3]
     # The same batches, weights and optimizer; the first step size alone is sought anew.
