@@ -15,7 +15,13 @@ from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from sknode import NODEClassifier
 from tests.problems import CLASSICAL
 
-QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+QUICK = {
+    **CLASSICAL,
+    "hidden_layer_sizes": (8,),
+    "max_epochs": 3,
+    "early_stopping": False,
+    "random_state": 0,
+}
 IRIS = load_iris(return_X_y=True)
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brings callbacks")
 
@@ -152,7 +158,6 @@ def test_skorch_callbacks_see_what_skorch_shows_them():
 def test_skorch_schedulers_and_monitors_work():
     model = NODEClassifier(
         **{**QUICK, "max_epochs": 20},
-        early_stopping=False,
         callbacks=[
             LRScheduler("StepLR", step_size=1, gamma=0.5),
             ("stop", EarlyStopping(monitor="valid_loss", patience=2, threshold=10.0,
