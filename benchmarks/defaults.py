@@ -73,16 +73,17 @@ VARIANTS: dict[str, dict] = {
     "smoothing 0.1": {"label_smoothing": 0.1},
     "60 epochs": {"max_epochs": 60},
     "150 epochs": {"max_epochs": 150},
-    "learning rate 1.5e-2": {"learning_rate": 1.5e-2},
+    "learning rate 1.4e-2": {"learning_rate": 1.4e-2},
     "learning rate 3e-3": {"learning_rate": 3e-3},
     "constant learning rate": {"schedule": "constant"},
     "weight decay 0.1": {"weight_decay": 0.1},
     "no weight decay": {"weight_decay": 0.0},
     "no average": {"ema_decay": None},
     "no clipping": {"gradient_clip": None},
-    "early stopping": {"early_stopping": True},
     "no early stopping": {"early_stopping": False},
-    "early stopping, patience 10": {"early_stopping": True, "n_iter_no_change": 10},
+    "patience 10": {"n_iter_no_change": 10},
+    "patience 40": {"n_iter_no_change": 40},
+    "a fifth held back": {"validation_fraction": 0.2},
 }
 
 

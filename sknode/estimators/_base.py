@@ -33,7 +33,7 @@ from ._prediction import outputs_of
 from ._progress import shown
 from ._scaling import SCALINGS, Scaling
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
-from ._split import held_back
+from ._split import held_back, n_distinct
 from ._training import Net, Recipe, load_optimizer, make_net
 
 __all__ = ["LARGE", "BaseNODE", "relative"]
@@ -168,10 +168,11 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the predictions that the network's outputs stand for."""
 
     @abstractmethod
-    def _average(self, outputs: np.ndarray) -> np.ndarray:
+    def _average(self, outputs: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
         """Return the outputs of a network that predicts what several members do on average.
 
-        Those of the members are (n_members, n_rows, n_outputs).
+        Those of the members are (n_members, n_rows, n_outputs). A mask (n_members, n_rows, 1)
+        says which of them count, all if it is None.
         """
 
     @abstractmethod
@@ -377,15 +378,17 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _stops_early(self, table: Table, validation: Table | None) -> bool:
         if self.early_stopping == "auto":
-            return validation is not None or table.X.shape[0] > SMALL_TABLE
+            # To do without one of few distinct rows is to know nothing of it.
+            return validation is not None or n_distinct(table.X, table.y) > SMALL_TABLE
         return bool(self.early_stopping)
 
     def _hold_back(self, table: Table, seed: int) -> tuple[Table, np.ndarray, Table, np.ndarray]:
         """Return the rows to train on, with the members that are, and to validate by, likewise."""
         fraction, n_members = float(self.validation_fraction), int(self.n_members)
         held = held_back(table.X, table.y, self._strata(table.y), fraction, seed, n_members)
-        judges, kept = held.any(axis=1), ~held.all(axis=1)
-        return table.take(kept), ~held[kept], table.take(judges), held[judges]
+        learners: np.ndarray = ~held
+        judges, kept = held.any(axis=1), learners.any(axis=1)
+        return table.take(kept), learners[kept], table.take(judges), held[judges]
 
     def _checkpointer(self) -> Checkpointer | None:
         if self.checkpoint is None:

@@ -325,8 +325,8 @@ PARAMETERS: dict[str, Parameter] = {
         lambda value: _boolean(value) or (isinstance(value, str) and value == "auto"),
         "Whether to end the training when the loss of rows that are held back no longer falls, "
         "and to go back to the weights with which it was lowest. "
-        'Each member does without rows of its own. "auto": with more than 128 rows, or where `fit` '
-        "is given X_val and y_val.",
+        'Each member does without rows of its own. "auto": with more than 128 distinct rows, or '
+        "where `fit` is given X_val and y_val.",
     ),
     "validation_fraction": Parameter(
         "float",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["held_back"]
+__all__ = ["held_back", "n_distinct"]
 
 
 def held_back(
@@ -45,9 +45,7 @@ def held_back(
     ValueError
         If there are no two distinct rows.
     """
-    rng = np.random.default_rng(seed)
-    ranks = np.unique(y, axis=0 if y.ndim == 2 else None, return_inverse=True)[1]
-    keys = _mix(_hash(X, rng) + _hash(ranks.reshape(-1, 1), rng))
+    keys = _keys(X, y, seed)
     distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
     n = len(distinct)
     if n < 2:
@@ -62,6 +60,18 @@ def held_back(
     for member in range(n_members):
         held[order[np.arange(member * n_held, (member + 1) * n_held) % n], member] = True
     return held[place]
+
+
+def n_distinct(X: Any, y: np.ndarray) -> int:
+    """Return the number of rows that differ in X or in y."""
+    return len(np.unique(_keys(X, y, 0)))
+
+
+def _keys(X: Any, y: np.ndarray, seed: int) -> np.ndarray:
+    """Return a number for each row, which only equal rows with equal targets share."""
+    rng = np.random.default_rng(seed)
+    ranks = np.unique(y, axis=0 if y.ndim == 2 else None, return_inverse=True)[1]
+    return _mix(_hash(X, rng) + _hash(ranks.reshape(-1, 1), rng))
 
 
 def _evenly(strata: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 
 from sknode import NODEClassifier, NODERegressor
-from sknode.estimators._split import held_back
+from sknode.estimators._split import held_back, n_distinct
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(200, 3))
@@ -94,6 +94,22 @@ def test_every_member_has_rows_of_every_class_held_back():
     held = held_back(X, y, y, 0.1, 0, 4)
     for member in held.T:
         np.testing.assert_array_equal(np.bincount(y[member]), [10, 4, 6])
+
+
+def test_distinct_rows_are_counted():
+    repeats = rng.integers(1, 5, 200)
+    assert n_distinct(X.repeat(repeats, 0), Y.repeat(repeats)) == 200
+    assert n_distinct(np.zeros((9, 2)), np.arange(9) // 3) == 3
+    assert n_distinct(sparse.csr_array(X), np.stack([Y, Y], 1)) == 200
+
+
+def test_few_distinct_rows_however_often_repeated_are_not_held_back():
+    X = np.repeat(np.arange(8.0), 40).reshape(-1, 1)
+    quick = {"max_epochs": 1, "random_state": 0}
+    history = NODEClassifier(**quick).fit(X, X[:, 0] > 3).history_
+    assert "validation_loss" not in history[0]
+    history = NODERegressor(**quick).fit(X, np.arange(320.0)).history_
+    assert "validation_loss" in history[0]
 
 
 def test_rows_of_small_integers_are_told_apart():
