@@ -386,8 +386,8 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the rows to train on, with the members that are, and to validate by, likewise."""
         fraction, n_members = float(self.validation_fraction), int(self.n_members)
         held = held_back(table.X, table.y, self._strata(table.y), fraction, seed, n_members)
-        learners: np.ndarray = ~held
-        judges, kept = held.any(axis=1), learners.any(axis=1)
+        learners = ~held
+        judges, kept = np.any(held, axis=1), np.any(learners, axis=1)
         return table.take(kept), learners[kept], table.take(judges), held[judges]
 
     def _checkpointer(self) -> Checkpointer | None:
