@@ -140,9 +140,10 @@ def run(jobs: Iterable[Job], measure: Callable[[Job], dict], path: Path) -> list
 
 
 def brief(result: dict) -> str:
-    """Return the numbers of a result on one line."""
-    numbers = (f"{k} {v:.4g}" for k, v in result.items() if isinstance(v, float))
-    return result.get("error") or ", ".join(numbers)
+    """Return the numbers of a result on one line, or what went wrong."""
+    if isinstance(result.get("error"), str):
+        return result["error"]
+    return ", ".join(f"{k} {v:.4g}" for k, v in result.items() if isinstance(v, float))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
