@@ -266,7 +266,9 @@ PARAMETERS: dict[str, Parameter] = {
         "a non-negative number",
         lambda value: _number(value) and value >= 0,
         "Weight in the loss of the energy of the way from z(0) to z(1), the mean over the rows of "
-        "∫|f|²dt, itself a mean over the dimensions. Straight ways need few steps [4]_.",
+        "∫|f|²dt, itself a mean over the dimensions. Straight ways need few steps [4]_. dopri5 and "
+        "tsit5 find it with a negative weight, and on coarse steps a field can be learned whose "
+        "energy is negative: with them `tolerance` is to be 1e-3 or less.",
     ),
     "optimizer": Parameter(
         _set(OPTIMIZERS) + " or type",
