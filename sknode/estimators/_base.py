@@ -47,7 +47,9 @@ AUTO_BATCH_SIZES = (16, 256)
 LEAST_FLOAT32_TOLERANCE = 1e-5
 # One step of a method of the fourth order, two of one of the second.
 FIXED_GRID_EVALUATIONS = 4
-FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+# What is of none of these types becomes of the first. Single precision stays so in either order.
+SWAPPED = np.dtype(np.float32).newbyteorder("S")
+FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32, SWAPPED]}
 # What `history_` tells of an epoch, and by what names skorch's history does.
 ENTRIES = {
     "loss": "train_loss",
