@@ -88,8 +88,7 @@ def main() -> None:
     torch.set_num_threads(1)
     X, y = load_digits(return_X_y=True)
     settings = {**preset("classical"), "dtype": "float64", "label_smoothing": 0.0}
-    settings |= {"max_epochs": arguments.epochs, "batch_size": BATCH_SIZE}
-    settings["early_stopping"] = False
+    settings |= {"max_epochs": arguments.epochs, "batch_size": BATCH_SIZE, "early_stopping": False}
     versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"
     print(f"{versions}, sknode {sknode.__version__}, one thread, {len(X)} rows")
     for schedule in SCHEDULES:

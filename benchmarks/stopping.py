@@ -47,8 +47,9 @@ def fit(way: str, task: str, seed: int, X: np.ndarray, y: np.ndarray) -> object:
 
 def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     """Fit, and judge by rows held back from all of it."""
-    name, task = job.table.removesuffix(NOISY), index.loc[job.table.removesuffix(NOISY), "task"]
-    X, X_valid, y, y_valid = training_part(index.loc[name], folder, job.seed, max_rows)
+    table = index.loc[job.table.removesuffix(NOISY)]
+    task = table["task"]
+    X, X_valid, y, y_valid = training_part(table, folder, job.seed, max_rows)
     X, X_valid = X.to_numpy(float), X_valid.to_numpy(float)
     if job.table.endswith(NOISY):
         rng, scale = np.random.default_rng(job.seed), y.std()
