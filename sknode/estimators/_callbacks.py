@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..exceptions import SolverError
 from ..ode import Stats
-from ._data import TrainingSet
+from ._data import ROWS_AT_A_TIME, TrainingSet
 
 __all__ = ["EarlyStopping", "Recorder", "Validator"]
 
@@ -77,7 +77,7 @@ class Validator(Callback):
         judged: np.ndarray | None = None,
     ) -> None:
         self.data, self.combine, self.score = data, combine, score
-        self.counts = None if judged is None else judged.T[:, :, np.newaxis]
+        self.judged = judged
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the loss and the score; they are infinite and NaN if a solve fails."""
@@ -85,26 +85,37 @@ class Validator(Callback):
         loss, score = math.inf, math.nan
         try:
             with torch.no_grad(), net.averaged():
-                outputs, losses = self._run(net)
+                outputs = self._run(net)
         except SolverError:
             # The field is too wild for them now, and may have calmed down an epoch later.
             pass
         else:
-            loss, score = losses.mean().item(), self.score(outputs)
+            loss, score = self._loss(net, outputs), self.score(outputs)
         net.history.record("valid_loss", loss)
         net.history.record("valid_score", score)
 
-    def _run(self, net: NeuralNet) -> tuple[np.ndarray, Tensor]:
-        outputs, losses, n_seen = [], [], 0
-        for X, target in self.data.parts():
-            found = net.module_(X)
-            of_members = found.view(net.module_.n_members, len(X), -1).cpu().numpy()
-            counts = None if self.counts is None else self.counts[:, n_seen : n_seen + len(X)]
-            outputs.append(self.combine(of_members, counts))
-            n_seen += len(X)
-            # Of what is predicted: members of which each alone knows too much may do well together.
-            losses.append(net.get_losses(torch.from_numpy(outputs[-1]).to(found), target))
-        return np.concatenate(outputs), torch.cat(losses)
+    def _run(self, net: NeuralNet) -> np.ndarray:
+        """Return what is predicted from; a member is not run on rows that do not judge it."""
+        n_rows, n_members, rows = len(self.data), net.module_.n_members, self.data.rows
+        judged = np.ones((n_rows, n_members), bool) if self.judged is None else self.judged
+        of_each = [np.flatnonzero(of_member) for of_member in judged.T]
+        # A member that has fewer of them than another sees some twice.
+        index = np.stack([np.resize(own, max(map(len, of_each))) for own in of_each])
+        outputs = None
+        for part in np.array_split(index, -(-index.size // ROWS_AT_A_TIME), axis=1):
+            X = rows.take(torch.from_numpy(part.ravel()).to(rows.device))
+            found = net.module_(X.view(*part.shape, -1)).view(*part.shape, -1).cpu().numpy()
+            if outputs is None:
+                outputs = np.zeros((n_members, n_rows, found.shape[2]), found.dtype)
+            np.put_along_axis(outputs, part[:, :, np.newaxis], found, axis=1)
+        assert outputs is not None
+        counts = None if self.judged is None else judged.T[:, :, np.newaxis]
+        return self.combine(outputs, counts)
+
+    def _loss(self, net: NeuralNet, outputs: np.ndarray) -> float:
+        # Of what is predicted: members of which each alone knows too much may do well together.
+        predicted = torch.from_numpy(outputs).to(self.data.rows.device, self.data.rows.dtype)
+        return net.get_losses(predicted, (self.data.target, self.data.weight)).mean().item()
 
 
 class EarlyStopping(Callback):

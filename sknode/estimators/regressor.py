@@ -24,7 +24,7 @@ __all__ = ["NODERegressor"]
 @documented
 @with_parameter("loss", "squared_error")
 @with_parameter("quantile", None)
-@with_parameter("lift_frequency", 0.25)
+@with_parameter("lift_frequency", 0.5)
 class NODERegressor(RegressorMixin, BaseNODE):
     """Regressor by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 

@@ -116,19 +116,21 @@ class NODENetwork(nn.Module):
         self.head = linear(n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
-        """Return z(0), (n_members · rows, n_dims), of rows x, (rows, n_features)."""
-        if self.n_members > 1:
+        """Return z(0), (n_members · rows, n_dims), of rows x as of `forward`."""
+        if x.ndim == 3:
+            x = x.flatten(0, 1)
+        elif self.n_members > 1:
             x = x.repeat(self.n_members, 1)
         z = self.lift(x)
         return nn.functional.pad(z, (0, self.augment_dim)) if self.augment_dim else z
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the outputs of rows x, (rows, n_features).
+        """Return the outputs of rows x.
 
         Parameters
         ----------
-        x : Tensor of shape (rows, n_features)
-            The rows.
+        x : Tensor of shape ([n_members,] rows, n_features)
+            The rows: the same for all members, or for each its own.
         generator : torch.Generator or None, default=None
             In training, chooses the units that are left out; None: torch's global one.
 

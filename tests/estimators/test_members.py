@@ -13,6 +13,7 @@ from sknode.estimators._average import WeightAverage
 from sknode.estimators._data import Rows, TrainingSet
 from sknode.estimators._split import held_back
 from sknode.estimators._training import make_net
+from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -133,6 +134,23 @@ def test_a_classifier_is_validated_by_rows_that_a_member_was_not_trained_on(data
         loss = log_loss(y[judges], found)
     best = model.history_[model.best_epoch_ - 1]
     assert best["validation_loss"] == pytest.approx(loss)
+
+
+def test_a_member_is_not_run_on_rows_that_it_is_not_judged_by(monkeypatch):
+    forward, n_run = NODENetwork.forward, []
+
+    def counted(network, x, *args):
+        outputs = forward(network, x, *args)
+        if not network.training:
+            n_run.append(len(outputs))
+        return outputs
+
+    monkeypatch.setattr(NODENetwork, "forward", counted)
+    X, y = DIABETES
+    model = NODERegressor(**THREE, early_stopping=True).fit(X, y)
+    # The last is the look back at the last batch, in which all members have the rows.
+    *validation, _ = n_run
+    assert validation == [held_back(X, y, None, 0.1, 0, 3).sum()] * model.n_iter_
 
 
 def test_a_member_learns_nothing_from_the_rows_it_does_without():

@@ -31,6 +31,16 @@ def test_a_trajectory_at_time_zero_is_the_start():
     assert torch.equal(network.trajectory(X, [0.0])[0], network.start(X))
 
 
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_members_may_have_rows_of_their_own(n_members):
+    network = NODENetwork(4, 2, lift="periodic", n_members=n_members).eval()
+    own = torch.randn(n_members, 5, 4, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        found = network(own).view(n_members, 5, 2)
+        of_all = torch.stack([network(rows).view(n_members, 5, 2)[i] for i, rows in enumerate(own)])
+    torch.testing.assert_close(found, of_all)
+
+
 def test_an_unknown_lift_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="lift='cubic' is not known; choose from"):
         NODENetwork(4, 3, lift="cubic")
