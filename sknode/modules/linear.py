@@ -3,7 +3,23 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MemberLinear", "linear"]
+__all__ = ["Linear", "MemberLinear", "linear"]
+
+# Rows whose share of a weight's gradient is one product. How a BLAS adds up more than some hundred
+# rows depends on the number of its threads.
+BLOCK = 64
+
+
+class Linear(nn.Linear):
+    """A linear layer that learns the same on any number of threads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs (rows, n_out) of inputs (rows, n_in)."""
+        if not self.training or len(x) <= BLOCK:
+            return super().forward(x)
+        blocks = nn.functional.pad(x, (0, 0, 0, -len(x) % BLOCK)).view(-1, BLOCK, x.shape[1])
+        weights = self.weight.mT.expand(len(blocks), -1, -1)
+        return torch.baddbmm(self.bias, blocks, weights).flatten(0, 1)[: len(x)]
 
 
 class MemberLinear(nn.Module):
@@ -40,14 +56,14 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def linear(
     n_in: int, n_out: int, generator: torch.Generator | None, n_members: int = 1
-) -> nn.Linear | MemberLinear:
+) -> Linear | MemberLinear:
     """Return a layer whose numbers are drawn as those of `nn.Linear` are, by a given generator."""
-    layer: nn.Linear | MemberLinear
+    layer: Linear | MemberLinear
     if n_members > 1:
         layer = MemberLinear(n_members, n_in, n_out)
     else:
         # Not by its constructor, which would draw from torch's global generator.
-        layer = nn.Linear.__new__(nn.Linear)
+        layer = Linear.__new__(Linear)
         nn.Module.__init__(layer)
         layer.in_features, layer.out_features = n_in, n_out
         layer.weight = nn.Parameter(torch.empty(n_out, n_in))
