@@ -84,6 +84,7 @@ VARIANTS: dict[str, dict] = {
     "no early stopping": {"early_stopping": False},
     "falling by 1e-4": {"tol": 1e-4},
     "patience 10": {"n_iter_no_change": 10},
+    "patience 20": {"n_iter_no_change": 20},
     "patience 40": {"n_iter_no_change": 40},
     "a twentieth held back": {"validation_fraction": 0.05},
     "a fifth held back": {"validation_fraction": 0.2},
