@@ -101,14 +101,13 @@ class Validator(Callback):
         of_each = [np.flatnonzero(of_member) for of_member in judged.T]
         # A member that has fewer of them than another sees some twice.
         index = np.stack([np.resize(own, max(map(len, of_each))) for own in of_each])
-        outputs = None
+        parts = []
         for part in np.array_split(index, -(-index.size // ROWS_AT_A_TIME), axis=1):
             X = rows.take(torch.from_numpy(part.ravel()).to(rows.device))
-            found = net.module_(X.view(*part.shape, -1)).view(*part.shape, -1).cpu().numpy()
-            if outputs is None:
-                outputs = np.zeros((n_members, n_rows, found.shape[2]), found.dtype)
-            np.put_along_axis(outputs, part[:, :, np.newaxis], found, axis=1)
-        assert outputs is not None
+            parts.append(net.module_(X.view(*part.shape, -1)).view(*part.shape, -1))
+        found = torch.cat(parts, 1).cpu().numpy()
+        outputs = np.zeros((n_members, n_rows, found.shape[2]), found.dtype)
+        np.put_along_axis(outputs, index[:, :, np.newaxis], found, axis=1)
         counts = None if self.judged is None else judged.T[:, :, np.newaxis]
         return self.combine(outputs, counts)
 
