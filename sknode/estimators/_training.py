@@ -304,7 +304,7 @@ class Net(NeuralNet):
         energy = self.module_.block.kinetic_energy
         if energy is None:
             return loss
-        return loss + self.recipe.kinetic_penalty * self._weighted(energy, y_true[1]).mean()
+        return loss + self.recipe.kinetic_penalty * _weighted(energy, y_true[1]).mean()
 
     def get_losses(self, y_pred: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
         """Return the weighted losses of the rows, one for each or for each of its outputs.
@@ -312,17 +312,7 @@ class Net(NeuralNet):
         They are those of the first member, followed by those of the second, and so on.
         """
         target, weight = y_true
-        n_members = len(y_pred) // len(target)
-        if n_members > 1:
-            target = torch.cat([target] * n_members)
-        return self._weighted(self.criterion_(y_pred, target), weight)
-
-    def _weighted(self, values: Tensor, weight: Tensor | None) -> Tensor:
-        """Multiply what the members have for each row by its weight, one for all or for each."""
-        if weight is None:
-            return values
-        by_member = values.view(len(values) // len(weight), len(weight), -1)
-        return (by_member * weight.view(len(weight), -1).T.unsqueeze(2)).view(values.shape)
+        return _weighted(self.criterion_(y_pred, _repeated(target, len(y_pred))), weight)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Return a context in which the module has the average of its weights, if there is one."""
@@ -358,6 +348,19 @@ class Net(NeuralNet):
             f"{again}: {error}. The last losses: {so_far}. Lower `learning_rate` (it began with "
             f"{self.lr:g}), set `gradient_clip`, or look for extreme values in X and y"
         )
+
+
+def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Multiply what the members have for each row by its weight."""
+    if weight is None:
+        return values
+    weight = _repeated(weight, len(values))
+    return values * (weight if values.ndim == 1 else weight.unsqueeze(1))
+
+
+def _repeated(of_rows: Tensor, n: int) -> Tensor:
+    """Repeat what all members have in common, to n entries."""
+    return of_rows if len(of_rows) == n else torch.cat([of_rows] * (n // len(of_rows)))
 
 
 def make_net(

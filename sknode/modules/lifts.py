@@ -1,7 +1,7 @@
 """From a row to z(0): the row itself, a linear map of it, or one of periodic functions of it."""
 
 from collections.abc import Callable, Sequence
-from math import pi, prod
+from math import pi
 
 import torch
 from torch import Tensor, nn
@@ -69,8 +69,8 @@ class PeriodicLift(nn.Module):
         chosen = range(n_features) if features is None else features
         index = torch.tensor([*chosen], dtype=torch.int64)
         self.register_buffer("features", index, persistent=False)
-        self.members = (n_members,) if n_members > 1 else ()
-        shape = (*self.members, len(chosen), N_FREQUENCIES)
+        members = (n_members,) if n_members > 1 else ()
+        shape = (*members, len(chosen), N_FREQUENCIES)
         frequencies = torch.empty(shape).normal_(0, frequency, generator=generator)
         self.frequencies = nn.Parameter(frequencies)
         self.phases = nn.Parameter(torch.empty(shape).uniform_(-pi, pi, generator=generator))
@@ -81,17 +81,13 @@ class PeriodicLift(nn.Module):
         self.linear = linear(n_inputs, n_dims, generator, n_members)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the images (n_members · rows, n_dims) of as many rows x, (..., n_features)."""
+        """Return the images (n_members · rows, n_dims) of x, ([n_members,] rows, n_features)."""
         assert isinstance(self.features, Tensor)
-        chosen = x if len(self.features) == x.shape[1] else x[:, self.features]
-        # Told in full, as nothing can be told from the size of no features.
-        n_rows, n_periodic = len(x) // prod(self.members), len(self.features)
-        column = chosen.view(*self.members, n_rows, n_periodic).mT.unsqueeze(-1)
+        chosen = x if len(self.features) == x.shape[-1] else x[..., self.features]
         frequencies, phases = self.frequencies.unsqueeze(-2), self.phases.unsqueeze(-2)
-        waves = torch.addcmul(phases, column, frequencies, value=2 * pi).cos()
-        functions = (waves @ self.combinations).transpose(-3, -2)
-        flat = functions.reshape(len(x), n_periodic * N_COMBINATIONS)
-        return self.linear(torch.cat((x, flat), 1))
+        angles = torch.addcmul(phases, chosen.mT.unsqueeze(-1), frequencies, value=2 * pi)
+        functions = (angles.cos() @ self.combinations).transpose(-3, -2).flatten(-2)
+        return self.linear(torch.cat((x, functions), -1))
 
 
 def _identity(n_features: int, n_dims: int, **_: object) -> nn.Module:

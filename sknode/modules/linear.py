@@ -42,7 +42,10 @@ class MemberLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_members, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (n_members · rows, n_out) of inputs (n_members · rows, n_in)."""
+        """Return the outputs (n_members · rows, n_out) of inputs, (n_members · rows, n_in).
+
+        The inputs may also be given as (n_members, rows, n_in).
+        """
         return dense(x, self.weight, self.bias)
 
 

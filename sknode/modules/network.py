@@ -117,11 +117,8 @@ class NODENetwork(nn.Module):
 
     def start(self, x: Tensor) -> Tensor:
         """Return z(0), (n_members · rows, n_dims), of rows x as of `forward`."""
-        if x.ndim == 3:
-            x = x.flatten(0, 1)
-        elif self.n_members > 1:
-            x = x.repeat(self.n_members, 1)
-        z = self.lift(x)
+        x = x.flatten(0, -2) if self.n_members == 1 else x.expand(self.n_members, -1, -1)
+        z = self.lift(x).flatten(0, -2)
         return nn.functional.pad(z, (0, self.augment_dim)) if self.augment_dim else z
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -13,7 +13,7 @@ def test_a_periodic_lift_is_linear_in_the_row_and_in_combinations_of_cosines(n_m
     lift = PeriodicLift(3, 5, features, n_members, generator=torch.Generator().manual_seed(0))
     x = torch.randn(n_members * 4, 3)
     chosen = [0, 1, 2] if features is None else features
-    found = lift(x)
+    found = lift(x if n_members == 1 else x.view(n_members, 4, 3))
     for i, rows in enumerate(x.split(4)):
         f, phase, combine, weight, bias = (
             p.detach()[i] if n_members > 1 else p.detach()
@@ -30,7 +30,7 @@ def test_a_periodic_lift_is_linear_in_the_row_and_in_combinations_of_cosines(n_m
 
 def test_the_gradients_of_a_periodic_lift_are_those_of_finite_differences():
     lift = PeriodicLift(2, 3, None, 2, generator=torch.Generator().manual_seed(0)).double()
-    x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
     inputs = (x, *lift.parameters())
 
     def run(x, *parameters):
