@@ -1,7 +1,7 @@
 """Neural Ordinary Differential Equations as scikit-learn estimators."""
 
 from ._versions import show_versions
-from .estimators import NODEClassifier, NODERegressor
+from .estimators import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor
 from .exceptions import SolverError, TrainingError, TrainingWarning
 from .export import export_onnx
 from .persistence import load, save
@@ -11,6 +11,8 @@ from .tables import make_table_pipeline
 __all__ = [
     "NODEClassifier",
     "NODERegressor",
+    "ResNetClassifier",
+    "ResNetRegressor",
     "SolverError",
     "TrainingError",
     "TrainingWarning",

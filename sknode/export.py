@@ -23,11 +23,14 @@ from torch import Tensor, nn
 
 from ._files import check_writable, write_bytes
 from ._versions import versions
-from .estimators import NODEClassifier, NODERegressor
+from .estimators._base import BaseNetwork
+from .estimators._classification import Classification
+from .estimators._regression import Regression
 from .estimators._scaling import CLIP, Scaling
-from .modules import ODEBlock
+from .modules import ODEBlock, ResidualBlocks
+from .modules.heads import FirstDims
 from .modules.lifts import PeriodicLift
-from .ode.field import DenseForm
+from .ode.field import DenseForm, dense_form_of
 from .ode.tableau import Tableau
 
 __all__ = ["Export", "export_onnx"]
@@ -44,7 +47,8 @@ CODES = {np.dtype(np.float32): 1, FLOAT64: 11}
 # Bounds the memory of the reference evaluator, which keeps what every node returns.
 RESULTS_AT_A_TIME = 200_000
 
-Estimator: TypeAlias = NODEClassifier | NODERegressor
+Way: TypeAlias = tuple[ODEBlock, list[float]]
+"""A block, and the ends of its steps."""
 Slope: TypeAlias = Callable[[float, str], str]
 
 
@@ -68,7 +72,7 @@ class Export(NamedTuple):
 
 
 def export_onnx(
-    estimator: Estimator,
+    estimator: BaseNetwork,
     path: str | os.PathLike,
     *,
     n_steps: int | None = None,
@@ -91,12 +95,13 @@ def export_onnx(
 
     Parameters
     ----------
-    estimator : NODEClassifier or NODERegressor
+    estimator : NODEClassifier, NODERegressor, ResNetClassifier or ResNetRegressor
         The fitted estimator. It stays as it is, and where it is.
     path : str or path
         Where to; by custom the name ends in ``.onnx``.
     n_steps : int or None, default=None
-        Number of steps for an adaptive solver; None: 10. For a fixed grid None, or its number.
+        Number of steps for an adaptive solver; None: 10. For a fixed grid or residual blocks None,
+        or their number.
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
         Rows to measure the deviation on. The graph gets them in its own dtype, so that rounding
         them to float32 counts. None: 1000 rows, normally distributed with the mean and the scale
@@ -140,42 +145,44 @@ def export_onnx(
     >>> export.n_steps, export.deviation < 1e-9
     (2, True)
     """
-    if type(estimator) not in (NODEClassifier, NODERegressor):
+    if not isinstance(estimator, BaseNetwork):
         raise TypeError(
-            "export_onnx writes NODEClassifier and NODERegressor, got "
-            f"{type(estimator).__name__}; of a pipeline, export the step that is one"
+            "export_onnx writes NODEClassifier, NODERegressor, ResNetClassifier and "
+            f"ResNetRegressor, got {type(estimator).__name__}; of a pipeline, export the step that "
+            "is one"
         )
     check_is_fitted(estimator)
     # Running an estimator leaves traces in its network, so a copy is run.
     estimator = deepcopy(estimator)
-    grid = _grid(estimator.net_.module_.block, n_steps)
+    ways = _ways(estimator.net_.module_.block, n_steps)
     rows = _rows(estimator, X)
     path = Path(path)
     check_writable(path)
-    model = _model(estimator, grid)
+    model = _model(estimator, ways)
     deviation = _deviation(model, estimator, rows)
     write_bytes(path, model.SerializeToString())
-    return Export(path, len(grid) - 1, deviation)
+    return Export(path, sum(len(grid) - 1 for _, grid in ways), deviation)
 
 
-def _grid(block: ODEBlock, n_steps: Any) -> list[float]:
-    """Return the ends of the steps."""
+def _ways(block: ODEBlock | ResidualBlocks, n_steps: Any) -> list[Way]:
+    """Return the solves from z(0) to z(1), one after the other."""
     counts = isinstance(n_steps, Integral) and n_steps is not True and int(n_steps) > 0
     if n_steps is not None and not counts:
         raise ValueError(f"n_steps must be a positive integer, got {n_steps!r}")
-    method, times = block.settings.method, [0.0, block.t1]
-    if method.adaptive:
-        return method._replace(n_steps=int(n_steps or N_STEPS)).grid(times)
-    grid = method.grid(times)
-    if n_steps not in (None, len(grid) - 1):
+    if isinstance(block, ODEBlock) and block.settings.method.adaptive:
+        method = block.settings.method._replace(n_steps=int(n_steps or N_STEPS))
+        return [(block, method.grid([0.0, block.t1]))]
+    blocks = block.ordered if isinstance(block, ResidualBlocks) else [block]
+    ways = [(each, each.settings.method.grid([0.0, each.t1])) for each in blocks]
+    n_own = sum(len(grid) - 1 for _, grid in ways)
+    if n_steps not in (None, n_own):
         raise ValueError(
-            f"the estimator's grid has n_steps={len(grid) - 1}, and so has that of its graph; "
-            f"leave n_steps out, got {n_steps}"
+            f"the number of steps is fixed, n_steps={n_own}; leave n_steps out, got {n_steps}"
         )
-    return grid
+    return ways
 
 
-def _rows(estimator: Estimator, X: Any) -> np.ndarray:
+def _rows(estimator: BaseNetwork, X: Any) -> np.ndarray:
     """Return the rows to measure the deviation on."""
     if X is not None:
         X = estimator._check_rows(X)
@@ -251,16 +258,21 @@ def _scaled(graph: _Graph, scaling: Scaling) -> str:
     return graph.apply("Cast", x, to=CODES[graph.dtype])
 
 
-def _outputs(graph: _Graph, network: Any, member: int, grid: list[float], x: str) -> str:
+def _outputs(graph: _Graph, network: Any, member: int, ways: list[Way], x: str) -> str:
     """Append the way from scaled features to a member's outputs, (rows, n_outputs)."""
     own = member if network.n_members > 1 else None
     z = _lift(graph, network.lift, own, x)
     if network.augment_dim:
         z = graph.apply("Pad", z, graph.constant([0, 0, 0, network.augment_dim], np.int64))
-    slope = _field(graph, network.block.field.dense_form(), own)
-    tableau = network.block.settings.method.tableau
-    for start, stop in pairwise(grid):
-        z = _step(graph, tableau, slope, start, stop - start, z)
+    for block, grid in ways:
+        form = dense_form_of(block.field)
+        assert form is not None
+        slope = _field(graph, form, own)
+        for start, stop in pairwise(grid):
+            z = _step(graph, block.settings.method.tableau, slope, start, stop - start, z)
+    if isinstance(network.head, FirstDims):
+        first = graph.constant(range(network.head.n_outputs), np.int64)
+        return graph.apply("Gather", z, first, axis=1)
     return graph.linear(z, *_arrays(network.head.weight, network.head.bias, member=own))
 
 
@@ -335,7 +347,7 @@ ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
 }
 
 
-def _probabilities(graph: _Graph, classifier: NODEClassifier, z: str) -> str:
+def _probabilities(graph: _Graph, classifier: Classification, z: str) -> str:
     """Append what `predict_proba` makes of a member's outputs."""
     if classifier.target_type_ == "multiclass":
         return graph.apply("Softmax", z, axis=1)
@@ -344,7 +356,7 @@ def _probabilities(graph: _Graph, classifier: NODEClassifier, z: str) -> str:
     return graph.apply("Sigmoid", z)
 
 
-def _predictions(graph: _Graph, regressor: NODERegressor, z: str) -> str:
+def _predictions(graph: _Graph, regressor: Regression, z: str) -> str:
     """Append what `predict` makes of a member's outputs."""
     center, scale, _ = regressor.target_scaling_
     if regressor.link_ == "log":
@@ -354,14 +366,15 @@ def _predictions(graph: _Graph, regressor: NODERegressor, z: str) -> str:
     return graph.apply("Add", z, graph.constant(center, FLOAT64))
 
 
-def _answer(graph: _Graph, estimator: Estimator, grid: list[float]) -> _Answer:
+def _answer(graph: _Graph, estimator: BaseNetwork, ways: list[Way]) -> _Answer:
     """Append all of a prediction, the mean over the members."""
     network, x = estimator.net_.module_, _scaled(graph, estimator.scaling_)
-    outputs = [_outputs(graph, network, i, grid, x) for i in range(network.n_members)]
-    if isinstance(estimator, NODEClassifier):
+    outputs = [_outputs(graph, network, i, ways, x) for i in range(network.n_members)]
+    if isinstance(estimator, Classification):
         found = [_probabilities(graph, estimator, z) for z in outputs]
         answer = _Answer("probabilities", graph.dtype, len(estimator.classes_))
     else:
+        assert isinstance(estimator, Regression)
         found = [_predictions(graph, estimator, z) for z in outputs]
         answer = _Answer("predictions", FLOAT64, len(estimator.target_scaling_.scale))
     share = graph.constant(1 / len(found), answer.dtype)
@@ -369,16 +382,16 @@ def _answer(graph: _Graph, estimator: Estimator, grid: list[float]) -> _Answer:
     return answer
 
 
-def _model(estimator: Estimator, grid: list[float]) -> Any:
+def _model(estimator: BaseNetwork, ways: list[Way]) -> Any:
     """Return the estimator as an `onnx.ModelProto`."""
     try:
         from onnx import helper, numpy_helper
     except ImportError as error:
         raise ImportError("export_onnx needs onnx: pip install 'sknode[onnx]'") from error
     graph = _Graph(_dtype(estimator))
-    answer = _answer(graph, estimator, grid)
+    answer = _answer(graph, estimator, ways)
     notes = {"sknode_version": versions()["sknode"]}
-    if isinstance(estimator, NODEClassifier):
+    if isinstance(estimator, Classification):
         notes["classes"] = json.dumps(estimator.classes_.tolist(), default=str)
     info = helper.make_tensor_value_info
     body = helper.make_graph(
@@ -396,13 +409,13 @@ def _model(estimator: Estimator, grid: list[float]) -> Any:
     return model
 
 
-def _deviation(model: Any, estimator: Estimator, rows: np.ndarray) -> float:
+def _deviation(model: Any, estimator: BaseNetwork, rows: np.ndarray) -> float:
     """Return the largest absolute difference between a graph and its estimator."""
     from onnx.reference import ReferenceEvaluator
 
     # The rows have been checked and lost their feature names, which would bring a warning.
     estimator.__dict__.pop("feature_names_in_", None)
-    classifies = isinstance(estimator, NODEClassifier)
+    classifies = isinstance(estimator, Classification)
     expected = estimator.predict_proba(rows) if classifies else estimator.predict(rows)
     evaluator = ReferenceEvaluator(model)
     n_parts = ceil(len(rows) * len(model.graph.node) / RESULTS_AT_A_TIME)
@@ -413,10 +426,10 @@ def _deviation(model: Any, estimator: Estimator, rows: np.ndarray) -> float:
     return float(np.nan_to_num(difference, nan=inf, posinf=inf).max())
 
 
-def _dtype(estimator: Estimator) -> np.dtype:
+def _dtype(estimator: BaseNetwork) -> np.dtype:
     """Return the dtype that the network computes in."""
-    (weight,) = _arrays(estimator.net_.module_.head.weight)
-    return weight.dtype
+    (parameter,) = _arrays(next(estimator.net_.module_.parameters()))
+    return parameter.dtype
 
 
 def _arrays(*tensors: Tensor, member: int | None = None) -> list[np.ndarray]:

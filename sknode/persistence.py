@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._files import Contents, check_writable, read, write
 from ._versions import versions
-from .estimators import NODEClassifier, NODERegressor
-from .estimators._base import BaseNODE
+from .estimators import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor
+from .estimators._base import BaseNetwork
 from .estimators._params import check_params, device_or_cpu, resolve_device
 from .estimators._scaling import Scaling
 from .estimators._training import Net, make_net
@@ -19,8 +19,9 @@ from .modules import NODENetwork
 
 __all__ = ["load", "save"]
 
-CLASSES: dict[str, type[BaseNODE]] = {
-    estimator.__name__: estimator for estimator in (NODEClassifier, NODERegressor)
+CLASSES: dict[str, type[BaseNetwork]] = {
+    estimator.__name__: estimator
+    for estimator in (NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor)
 }
 FITTED = (
     "n_features_in_", "feature_names_in_", "scaling_", "periodic_features_", "classes_",
@@ -30,7 +31,7 @@ FITTED = (
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def save(estimator: BaseNODE, path: str | os.PathLike) -> None:
+def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
     """Write a fitted estimator to a file.
 
     The file is in the safetensors format: the weights, and a header with the class, the
@@ -40,7 +41,7 @@ def save(estimator: BaseNODE, path: str | os.PathLike) -> None:
 
     Parameters
     ----------
-    estimator : NODEClassifier or NODERegressor
+    estimator : NODEClassifier, NODERegressor, ResNetClassifier or ResNetRegressor
         The fitted estimator.
     path : str or path
         Where to; by custom the name ends in ``.safetensors``.
@@ -77,7 +78,7 @@ def save(estimator: BaseNODE, path: str | os.PathLike) -> None:
     name = type(estimator).__name__
     if CLASSES.get(name) is not type(estimator):
         raise TypeError(
-            f"sknode.save writes {' and '.join(CLASSES)}, got {name}; of a pipeline, save the "
+            f"sknode.save writes {', '.join(CLASSES)}, got {name}; of a pipeline, save the "
             "step that is one, or use joblib for the whole"
         )
     check_is_fitted(estimator)
@@ -104,7 +105,7 @@ def save(estimator: BaseNODE, path: str | os.PathLike) -> None:
     write(path, "model", weights, header)
 
 
-def load(path: str | os.PathLike, device: str | torch.device | None = None) -> BaseNODE:
+def load(path: str | os.PathLike, device: str | torch.device | None = None) -> BaseNetwork:
     """Read a fitted estimator from a file that `save` wrote.
 
     No code in the file is run: there is none. Its checksum is verified, and all that it says is
@@ -120,7 +121,7 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
 
     Returns
     -------
-    NODEClassifier or NODERegressor
+    NODEClassifier, NODERegressor, ResNetClassifier or ResNetRegressor
         The estimator; it predicts what the saved one predicted.
 
     Raises
@@ -143,7 +144,7 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
         raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 
-def _estimator(contents: Contents, device: str | torch.device | None) -> BaseNODE:
+def _estimator(contents: Contents, device: str | torch.device | None) -> BaseNetwork:
     header = contents.header
     make = CLASSES.get(header["class"])
     if make is None:

@@ -3,7 +3,8 @@
 import inspect
 from typing import Any
 
-from .estimators._base import BaseNODE
+from .estimators._base import BaseNetwork
+from .estimators._node import BaseNODE
 
 __all__ = ["preset"]
 
@@ -25,8 +26,8 @@ FAST: dict[str, Any] = {"n_members": 1, "max_epochs": 60}
 ACCURATE: dict[str, Any] = {"n_members": 8, "hidden_layer_sizes": (128, 128)}
 
 
-def preset(name: str) -> dict[str, Any]:
-    """Return hyperparameters that go together, for both estimators.
+def preset(name: str, estimator: type[BaseNetwork] = BaseNODE) -> dict[str, Any]:
+    """Return hyperparameters that go together.
 
     Parameters
     ----------
@@ -35,6 +36,9 @@ def preset(name: str) -> dict[str, Any]:
         third of the time of a fit. "accurate": about three times the time. "classical": the
         plain Neural ODE of the papers, which moves the standardised row itself with an adaptive
         solver.
+    estimator : type
+        Whose hyperparameters they are to be, such as ResNetClassifier, which has no solver; by
+        default those that NODEClassifier and NODERegressor have in common.
 
     Returns
     -------
@@ -54,18 +58,13 @@ def preset(name: str) -> dict[str, Any]:
     >>> classifier.n_members
     8
     """
+    parameters = inspect.signature(estimator).parameters
     presets = {
         "fast": FAST,
-        "default": _defaults(),
+        "default": {known: parameter.default for known, parameter in parameters.items()},
         "accurate": ACCURATE,
         "classical": CLASSICAL,
     }
     if name not in presets:
         raise ValueError(f"name={name!r} is not known; choose from {list(presets)}")
-    return dict(presets[name])
-
-
-def _defaults() -> dict[str, Any]:
-    """Return what the estimators have in common, as they have it by themselves."""
-    parameters = inspect.signature(BaseNODE.__init__).parameters
-    return {name: parameter.default for name, parameter in parameters.items() if name != "self"}
+    return {known: value for known, value in presets[name].items() if known in parameters}

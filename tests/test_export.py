@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from sknode import NODEClassifier, NODERegressor, export
+from sknode import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor, export, preset
 from sknode.export import export_onnx
 from sknode.modules.activations import ACTIVATIONS
 from tests.problems import CLASSICAL
@@ -93,6 +93,31 @@ def test_probabilities_equal_predict_proba(task, settings, dtype, path):
     expected, found = estimator.predict_proba(rows), run(path, rows)
     assert found.dtype == expected.dtype == dtype
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-9)
+
+
+@pytest.mark.parametrize("settings", [{}, {"shared_weights": True}, {"n_members": 2}])
+def test_residual_blocks_are_exported_as_they_are(settings, path):
+    quick = {
+        **preset("classical", ResNetClassifier),
+        "max_epochs": 1,
+        "n_blocks": 3,
+        "dtype": "float64",
+    }
+    estimator = stirred(ResNetClassifier(**quick | settings, random_state=0).fit(X, Y))
+    assert export_onnx(estimator, path).n_steps == 3
+    np.testing.assert_allclose(run(path, X), estimator.predict_proba(X), rtol=0, atol=1e-9)
+    regressor = stirred(ResNetRegressor(**quick | settings, random_state=0).fit(X, X[:, 0]))
+    assert export_onnx(regressor, path, n_steps=3).deviation < 1e-9
+    with pytest.raises(ValueError, match="steps is fixed, n_steps=3; leave n_steps out, got 4"):
+        export_onnx(regressor, path, n_steps=4)
+
+
+def test_a_head_that_reads_off_dimensions_is_exported(path):
+    estimator = regressor(
+        X, X[:, :2], head="identity", augment_dim=1, dtype="float64", solver="rk4"
+    )
+    export_onnx(estimator, path)
+    np.testing.assert_allclose(run(path, X), estimator.predict(X), rtol=1e-9)
 
 
 def test_every_activation_can_be_exported():
@@ -273,7 +298,7 @@ def test_a_network_on_cuda_is_exported_and_stays_there(path):
 
 @pytest.mark.parametrize("other", [LogisticRegression(), make_pipeline(NODEClassifier()), None])
 def test_only_the_estimators_of_sknode_are_exported(other, path):
-    with pytest.raises(TypeError, match="NODEClassifier and NODERegressor"):
+    with pytest.raises(TypeError, match="writes NODEClassifier, NODERegressor, ResNetClassifier"):
         export_onnx(other, path)
 
 
@@ -290,7 +315,7 @@ def test_the_number_of_steps_must_be_a_positive_integer(n_steps, path):
 
 
 def test_a_fixed_grid_cannot_be_exported_with_another(path):
-    with pytest.raises(ValueError, match="grid has n_steps=1"):
+    with pytest.raises(ValueError, match="steps is fixed, n_steps=1; leave n_steps out, got 5"):
         export_onnx(classifier(solver="rk4"), path, n_steps=5)
 
 

@@ -23,8 +23,9 @@ MAP = [
     {"ode"},
     {"_versions"},
     {"modules.activations", "modules.linear", "modules.losses"},
-    {"modules.fields", "modules.lifts"},
+    {"modules.fields", "modules.heads", "modules.lifts"},
     {"modules.block"},
+    {"modules.residual"},
     {"modules.network"},
     {"modules"},
     {
@@ -39,7 +40,8 @@ MAP = [
     {"estimators._training", "estimators._callbacks", "estimators._prediction"},
     {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},
     {"estimators._base"},
-    {"estimators.classifier", "estimators.regressor"},
+    {"estimators._classification", "estimators._node", "estimators._regression"},
+    {"estimators.classifier", "estimators.regressor", "estimators.resnet"},
     {"estimators"},
     {"inspection", "persistence", "export", "datasets", "presets", "tables"},
 ]

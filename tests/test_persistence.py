@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -21,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 import sknode
-from sknode import NODEClassifier, NODERegressor
+from sknode import NODEClassifier, NODERegressor, ResNetClassifier
 from sknode._files import read, write
 from sknode.estimators import _training
 from tests.problems import CLASSICAL
@@ -50,6 +51,10 @@ MODELS = {
     "regressor": lambda: NODERegressor(**QUICK).fit(*DIABETES),
     "targets": lambda: NODERegressor(**QUICK).fit(DIABETES[0], np.tile(DIABETES[1], (2, 1)).T),
     "poisson": lambda: NODERegressor(**QUICK, loss="poisson").fit(*DIABETES),
+    "residual": lambda: ResNetClassifier(max_epochs=3, random_state=0).fit(*IRIS),
+    "shared": lambda: ResNetClassifier(
+        shared_weights=True, lift="identity", head="identity", max_epochs=3, random_state=0
+    ).fit(*IRIS),
     "quantile": lambda: NODERegressor(**QUICK, loss="quantile", quantile=0.3).fit(*DIABETES),
 }
 
@@ -58,7 +63,7 @@ def outputs(model):
     X = DIABETES[0] if isinstance(model, NODERegressor) else IRIS[0]
     if hasattr(model, "feature_names_in_"):
         X = pd.DataFrame(X, columns=model.feature_names_in_)
-    last = model.predict_proba(X) if isinstance(model, NODEClassifier) else model.predict(X)
+    last = model.predict_proba(X) if isinstance(model, ClassifierMixin) else model.predict(X)
     return model.predict(X).tolist(), last.tobytes()
 
 

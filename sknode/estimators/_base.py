@@ -24,7 +24,6 @@ from sklearn.utils.validation import (
 from skorch.callbacks import GradientNormClipping
 from torch import Tensor, nn
 
-from ..ode.tableau import TABLEAUS
 from ._callbacks import EarlyStopping, Recorder, Validator
 from ._checkpoint import Checkpointer
 from ._data import Rows, Table, TrainingSet
@@ -36,17 +35,13 @@ from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from ._split import held_back, n_distinct
 from ._training import Net, Recipe, load_optimizer, make_net
 
-__all__ = ["LARGE", "BaseNODE", "relative"]
+__all__ = ["LARGE", "BaseNetwork", "relative"]
 
 # So few rows are one batch, in the precision they came in: a fit is cheap then, and a row of weight
 # two is learned from as two rows are.
 SMALL_TABLE = 128
-AUTO_BATCHES = 40
+AUTO_BATCHES = 20
 AUTO_BATCH_SIZES = (16, 256)
-# float32 rounds states of size one by 1e-7.
-LEAST_FLOAT32_TOLERANCE = 1e-5
-# One step of a method of the fourth order, two of one of the second.
-FIXED_GRID_EVALUATIONS = 4
 # What is of none of these types becomes of the first. Single precision stays so in either order.
 SWAPPED = np.dtype(np.float32).newbyteorder("S")
 FORM: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32, SWAPPED]}
@@ -68,8 +63,8 @@ ENTRIES = {
 LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 
 
-class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
-    """Base of the estimators."""
+class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+    """Base of the estimators: a row is lifted, moved by a block, and read off by a head."""
 
     net_: Net
     history_: list[dict[str, float]]
@@ -84,18 +79,14 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         lift="periodic",
         lift_dim=64,
         augment_dim=0,
+        head="linear",
         scaling="robust",
         time_dependent=True,
         dropout=0.0,
         n_members=4,
-        solver="rk4",
-        tolerance=1e-3,
-        n_steps=None,
-        max_steps=1000,
-        adjoint="discrete",
         kinetic_penalty=0.03,
         optimizer="adamw",
-        learning_rate=7e-3,
+        learning_rate=1e-2,
         schedule="warmup_cosine",
         weight_decay=1e-2,
         ema_decay=0.998,
@@ -104,7 +95,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         batch_size="auto",
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=15,
+        n_iter_no_change=12,
         tol=1e-7,
         device="cpu",
         dtype="auto",
@@ -120,15 +111,11 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.lift = lift
         self.lift_dim = lift_dim
         self.augment_dim = augment_dim
+        self.head = head
         self.scaling = scaling
         self.time_dependent = time_dependent
         self.dropout = dropout
         self.n_members = n_members
-        self.solver = solver
-        self.tolerance = tolerance
-        self.n_steps = n_steps
-        self.max_steps = max_steps
-        self.adjoint = adjoint
         self.kinetic_penalty = kinetic_penalty
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -150,6 +137,16 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+
+    # What an estimator has to say of its network.
+
+    @abstractmethod
+    def _block(self) -> dict[str, Any]:
+        """Return the arguments of `NODENetwork` by which its block is made."""
+
+    def _wants_double(self) -> bool:
+        """Return whether single precision would be too coarse."""
+        return False
 
     # What an estimator has to say of its targets.
 
@@ -408,9 +405,6 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         ):  # fmt: skip
             if float(getattr(self, name) or 0) > largest:
                 raise ValueError(f"{name}={getattr(self, name)!r} is beyond the range of {dtype}")
-        n_steps, tableau = self.n_steps, TABLEAUS[self.solver]
-        if n_steps is None and not tableau.adaptive:
-            n_steps = FIXED_GRID_EVALUATIONS // tableau.n_stages
         return Recipe(
             network={
                 "n_features": self.n_features_in_,
@@ -420,17 +414,14 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 "lift_frequency": float(self.lift_frequency),
                 "periodic_features": self.periodic_features_.tolist(),
                 "augment_dim": int(self.augment_dim),
+                "head": self.head,
                 "hidden_layer_sizes": [int(n) for n in self.hidden_layer_sizes],
                 "activation": self.activation,
                 "time_dependent": bool(self.time_dependent),
                 "dropout": float(self.dropout),
                 "n_members": int(self.n_members),
-                "solver": self.solver,
-                "tolerance": _floats(self.tolerance),
-                "n_steps": None if n_steps is None else int(n_steps),
-                "max_steps": int(self.max_steps),
-                "adjoint": self.adjoint,
                 "kinetic_energy": float(self.kinetic_penalty) > 0,
+                **self._block(),
             },
             dtype=dtype,
             criterion=criterion,
@@ -506,7 +497,7 @@ class BaseNODE(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _dtype(self, X, device: torch.device) -> torch.dtype:
         if self.dtype != "auto":
             return getattr(torch, self.dtype)
-        exact = X.shape[0] <= SMALL_TABLE or np.min(self.tolerance) < LEAST_FLOAT32_TOLERANCE
+        exact = X.shape[0] <= SMALL_TABLE or self._wants_double()
         return getattr(torch, X.dtype.name if exact and device.type == "cpu" else "float32")
 
     # Running the network.
@@ -563,12 +554,6 @@ def _takes_three_values(X: Any) -> np.ndarray:
 def relative(weight: np.ndarray) -> np.ndarray:
     """Return weights as parts of the largest, lest their sums and products overflow."""
     return weight / weight.max() if weight.any() else weight
-
-
-def _floats(tolerance: Any) -> float | tuple[float, float]:
-    if isinstance(tolerance, list | tuple):
-        return float(tolerance[0]), float(tolerance[1])
-    return float(tolerance)
 
 
 def _copies(callbacks: Sequence | None) -> list:

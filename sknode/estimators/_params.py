@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
 from ..modules.activations import ACTIVATIONS
+from ..modules.heads import HEADS
 from ..modules.lifts import LIFTS
 from ..modules.losses import LOSSES
 from ..ode.adjoint import ADJOINTS
@@ -34,7 +35,7 @@ __all__ = [
     "documented",
     "resolve_device",
     "resolve_seed",
-    "with_parameter",
+    "with_parameters",
 ]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -208,6 +209,13 @@ PARAMETERS: dict[str, Parameter] = {
         "Number of zeros appended to z(0) after the lift, which give trajectories room to pass "
         "each other [2]_.",
     ),
+    "head": Parameter(
+        _set(HEADS),
+        _choices(HEADS),
+        _one_of(*HEADS),
+        'How outputs are read off z(1): "linear", by a learned linear map; "identity", as its '
+        "first dimensions, so that nothing but the flow has learned.",
+    ),
     "time_dependent": Parameter(
         "bool", "a boolean", _boolean, "Whether the field sees the time t beside the state."
     ),
@@ -231,6 +239,19 @@ PARAMETERS: dict[str, Parameter] = {
         lambda value: _integer(value, 1),
         "Number of networks, independently initialised, that are trained side by side on the same "
         "batches; their probabilities or predictions are averaged.",
+    ),
+    "n_blocks": Parameter(
+        "int",
+        "a positive integer, and no more than a million",
+        lambda value: _integer(value, 1, MOST_STEPS),
+        "Number of blocks.",
+    ),
+    "shared_weights": Parameter(
+        "bool",
+        "a boolean",
+        _boolean,
+        "Whether all n blocks have the same weights: z ← z + f(z, t)/n at t = 0, 1/n, 2/n and so "
+        "on, which is Euler's method for the ODE of f.",
     ),
     "tolerance": Parameter(
         "float or (float, float)",
@@ -319,7 +340,7 @@ PARAMETERS: dict[str, Parameter] = {
         "a positive integer or 'auto'",
         lambda value: _integer(value, 1) or (isinstance(value, str) and value == "auto"),
         'Largest number of rows in a batch; the rows are shared out evenly. "auto": all rows of '
-        "up to 128, else the power of two that makes some 40 batches, from 16 to 256.",
+        "up to 128, else the power of two that makes some 20 batches, from 16 to 256.",
     ),
     "early_stopping": Parameter(
         '"auto" or bool',
@@ -520,20 +541,29 @@ def _default(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def with_parameter(name: str, default: Any) -> Callable[[T], T]:
-    """Add one keyword-only hyperparameter to the signature that a class inherits."""
+def with_parameters(before: str | None = None, /, **defaults: Any) -> Callable[[T], T]:
+    """Add keyword-only hyperparameters to the signature that a class inherits.
+
+    They stand before one of those, or at the end.
+    """
 
     def decorate(cls: T) -> T:
         inherited = cls.__init__  # type: ignore[misc]
 
         def init(self: Any, **params: Any) -> None:
-            bound = signature.bind(self, **params)
-            setattr(self, name, bound.arguments.pop(name, default))
-            inherited(**bound.arguments)
+            bound = signature.bind(self, **params).arguments
+            for name, default in defaults.items():
+                setattr(self, name, bound.pop(name, default))
+            inherited(**bound)
 
-        own = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        own = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            for name, default in defaults.items()
+        ]
         base = inspect.signature(inherited)
-        signature = base.replace(parameters=[*base.parameters.values(), own])
+        at = list(base.parameters).index(before) if before else len(base.parameters)
+        all_parameters = [*base.parameters.values()]
+        signature = base.replace(parameters=[*all_parameters[:at], *own, *all_parameters[at:]])
         init.__signature__ = signature  # type: ignore[attr-defined]
         cls.__init__ = init  # type: ignore[misc]
         return cls

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..estimators import NODEClassifier, NODERegressor
-from ..estimators._base import BaseNODE
+from ..estimators._node import BaseNODE
 from ..ode.solution import check_settings
 
 __all__ = ["SolverConsistency", "solver_consistency"]

@@ -1,4 +1,4 @@
-"""The whole network: lift, augmentation, ODE block, head."""
+"""The whole network: lift, augmentation, a block that moves the state, head."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -8,14 +8,17 @@ from torch import Tensor, nn
 
 from .block import ODEBlock
 from .fields import MLPField
+from .heads import HEADS
 from .lifts import LIFTS
-from .linear import linear
+from .residual import ResidualBlocks
 
 __all__ = ["NODENetwork"]
 
 
 class NODENetwork(nn.Module):
     """The map from a row to the outputs, through a Neural ODE, or through several.
+
+    In place of the ODE there may be its discrete counterpart, blocks z ← z + f_k(z).
 
     Parameters
     ----------
@@ -36,6 +39,11 @@ class NODENetwork(nn.Module):
         As in `MLPField`.
     n_members : int, default=1
         Number of networks, independently initialised, that are run side by side.
+    head : {"linear", "identity"}, default="linear"
+        How the outputs are read off z(1): by a learned linear map, or as its first dimensions.
+    n_blocks : int or None, default=None
+        Number of residual blocks, each with a field of its own, in place of the ODE. Their fields
+        do not depend on time, and there is no solver.
     solver, tolerance, n_steps, max_steps, adjoint, kinetic_energy
         As in `ODEBlock`.
 
@@ -43,9 +51,9 @@ class NODENetwork(nn.Module):
     ----------
     lift : nn.Module
         The map from the row to z(0) before augmentation.
-    block : ODEBlock
-        The solve from t = 0 to t = 1.
-    head : nn.Linear or MemberLinear
+    block : ODEBlock or ResidualBlocks
+        The way from z(0) to z(1).
+    head : nn.Module
         The map from z(1) to the outputs.
 
     Examples
@@ -72,6 +80,8 @@ class NODENetwork(nn.Module):
         time_dependent: bool = True,
         dropout: float = 0.0,
         n_members: int = 1,
+        head: str = "linear",
+        n_blocks: int | None = None,
         solver: str = "dopri5",
         tolerance: float | tuple[float, float] = 1e-3,
         n_steps: int | None = None,
@@ -83,6 +93,8 @@ class NODENetwork(nn.Module):
         super().__init__()
         if lift not in LIFTS:
             raise ValueError(f"lift={lift!r} is not known; choose from {list(LIFTS)}")
+        if head not in HEADS:
+            raise ValueError(f"head={head!r} is not known; choose from {list(HEADS)}")
         self.n_members = n_members
         self.lift = LIFTS[lift](
             n_features,
@@ -94,26 +106,34 @@ class NODENetwork(nn.Module):
         )
         self.augment_dim = augment_dim
         n_dims = (n_features if lift == "identity" else lift_dim) + augment_dim
-        field = MLPField(
-            n_dims,
-            hidden_layer_sizes,
-            activation,
-            time_dependent,
-            n_members=n_members,
-            dropout=dropout,
-            generator=generator,
-        )
-        _initialise(field)
-        self.block = ODEBlock(
-            field,
-            solver=solver,
-            tolerance=tolerance,
-            n_steps=n_steps,
-            max_steps=max_steps,
-            adjoint=adjoint,
-            kinetic_energy=kinetic_energy,
-        )
-        self.head = linear(n_dims, n_outputs, generator, n_members)
+        self._fields = [
+            MLPField(
+                n_dims,
+                hidden_layer_sizes,
+                activation,
+                time_dependent and n_blocks is None,
+                n_members=n_members,
+                dropout=dropout,
+                generator=generator,
+            )
+            for _ in range(n_blocks or 1)
+        ]
+        for field in self._fields:
+            _initialise(field)
+        self.block: ODEBlock | ResidualBlocks
+        if n_blocks is None:
+            self.block = ODEBlock(
+                self._fields[0],
+                solver=solver,
+                tolerance=tolerance,
+                n_steps=n_steps,
+                max_steps=max_steps,
+                adjoint=adjoint,
+                kinetic_energy=kinetic_energy,
+            )
+        else:
+            self.block = ResidualBlocks(self._fields, kinetic_energy=kinetic_energy)
+        self.head = HEADS[head](n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
         """Return z(0), (n_members · rows, n_dims), of rows x as of `forward`."""
@@ -137,7 +157,8 @@ class NODENetwork(nn.Module):
             The outputs of the first member, followed by those of the second, and so on.
         """
         if self.training:
-            cast(MLPField, self.block.field).draw_masks(generator)
+            for field in self._fields:
+                field.draw_masks(generator)
         return self.head(self.block(self.start(x)))
 
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sknode import NODEClassifier, NODERegressor, preset
+from sknode import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor, preset
 from tests.problems import CLASSICAL
 
 # Small and quickly trained, since the checks fit each configuration about a hundred times.
@@ -38,8 +38,21 @@ TRAININGS = [
 ]
 
 
-@parametrize_with_checks([NODEClassifier(), NODERegressor()])
+SHALLOW = {name: value for name, value in QUICK.items() if name in ResNetClassifier().get_params()}
+BLOCKS = [
+    estimator(**SHALLOW, shared_weights=shared)
+    for shared in (False, True)
+    for estimator in (ResNetClassifier, ResNetRegressor)
+]
+
+
+@parametrize_with_checks([NODEClassifier(), NODERegressor(), ResNetClassifier(), ResNetRegressor()])
 def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(BLOCKS)
+def test_residual_networks_keep_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
 

@@ -1,0 +1,125 @@
+"""Residual networks, the discrete counterparts of Neural ODEs."""
+
+from typing import Any
+
+from ._base import BaseNetwork
+from ._classification import Classification
+from ._params import documented, with_parameters
+from ._regression import Regression
+
+__all__ = ["ResNetClassifier", "ResNetRegressor"]
+
+
+@with_parameters("kinetic_penalty", n_blocks=4, shared_weights=False)
+class BaseResNet(BaseNetwork):
+    """Base of the estimators whose block is a sequence of residual ones."""
+
+    def _block(self) -> dict[str, Any]:
+        n_blocks = int(self.n_blocks)
+        if self.shared_weights:
+            return {"solver": "euler", "n_steps": n_blocks}
+        return {"n_blocks": n_blocks}
+
+
+@documented
+@with_parameters("augment_dim", lift_frequency=0.1)
+@with_parameters(label_smoothing=0.02, class_weight=None)
+class ResNetClassifier(Classification, BaseResNet):
+    """Classifier by a residual network, the discrete counterpart of a Neural ODE.
+
+    It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks,
+    z ← z + f_k(z), and reads the classes' log-odds off the last z by a linear map. Lift, fields,
+    head and training are those of `NODEClassifier`, so that a comparison of the two compares
+    blocks with an ODE and nothing else.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, or the columns of a matrix of labels.
+    target_type_ : {"binary", "multiclass", "multilabel-indicator"}
+        What kind of targets it was fitted to, in scikit-learn's terms.
+    net_ : skorch.NeuralNet
+        The trained net; `net_.module_` is the torch module.
+    scaling_ : Scaling
+        `center` and `scale`, each of shape (n_features,), by which the inputs are brought to size
+        one, and whether that `clips`.
+    {attributes}
+
+    See Also
+    --------
+    NODEClassifier : The continuous counterpart.
+    ResNetRegressor : The same for real-valued targets.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
+    .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
+       Learning", NeurIPS 2022.
+    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
+       Jacobian and Kinetic Regularization", ICML 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknode import ResNetClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = ResNetClassifier(max_epochs=30, random_state=0).fit(X, y)
+    >>> classifier.score(X, y) > 0.95
+    True
+    """
+
+
+@documented
+@with_parameters("augment_dim", lift_frequency=0.5)
+@with_parameters(loss="squared_error", quantile=None)
+class ResNetRegressor(Regression, BaseResNet):
+    """Regressor by a residual network, the discrete counterpart of a Neural ODE.
+
+    It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks,
+    z ← z + f_k(z), and reads the standardised target, or several, off the last z by a linear map.
+    Lift, fields, head and training are those of `NODERegressor`, so that a comparison of the two
+    compares blocks with an ODE and nothing else.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; `net_.module_` is the torch module.
+    scaling_, target_scaling_ : Scaling
+        `center` and `scale`, of shape (n_features,) and (n_targets,), by which the inputs and the
+        targets are brought to size one, and whether that `clips`.
+    link_ : {"identity", "log"}
+        The function of the mean that the network learns, "log" for the loss "poisson".
+    {attributes}
+
+    See Also
+    --------
+    NODERegressor : The continuous counterpart.
+    ResNetClassifier : The same for classes.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
+    .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
+       Learning", NeurIPS 2022.
+    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
+       Jacobian and Kinetic Regularization", ICML 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknode import ResNetRegressor
+    >>> X = np.linspace(-2, 2, 50)[:, None]
+    >>> regressor = ResNetRegressor(max_epochs=300, random_state=0)
+    >>> regressor.fit(X, np.sin(2 * X[:, 0])).score(X, np.sin(2 * X[:, 0])) > 0.95
+    True
+    """

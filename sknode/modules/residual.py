@@ -1,0 +1,104 @@
+"""The discrete counterpart of an ODE block."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ..ode import Stats
+from .block import ODEBlock
+
+__all__ = ["ResidualBlocks"]
+
+
+class ResidualBlocks(nn.Module):
+    """The map z ← z + f_k(z), for one field after the other.
+
+    Each is one step of Euler's method along its field, so it runs on the engines of a solve.
+
+    Parameters
+    ----------
+    fields : sequence of nn.Module
+        The f_k, each called as ``field(t, z)``, at t = 0.
+    kinetic_energy : bool, default=False
+        Whether to find the energy of the ways.
+
+    Attributes
+    ----------
+    steps : nn.ModuleList of ODEBlock
+        The blocks.
+    kinetic_energy : Tensor of shape (rows,), or None
+        That of the last forward pass, if it is wanted: the mean over the dimensions of ∫|z'|²dt
+        from t = 0 to t = 1, where the k-th of n blocks moves z at even speed from k/n on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknode.modules import MLPField, ResidualBlocks
+    >>> ResidualBlocks([MLPField(2), MLPField(2)])(torch.ones(3, 2)).shape
+    torch.Size([3, 2])
+    """
+
+    # Nothing is carried over from one batch to the next.
+    first_step: None = None
+
+    def __init__(self, fields: Sequence[nn.Module], *, kinetic_energy: bool = False) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(
+            ODEBlock(field, solver="euler", n_steps=1, kinetic_energy=kinetic_energy)
+            for field in fields
+        )
+
+    @property
+    def ordered(self) -> list[ODEBlock]:
+        """The blocks, one after the other."""
+        return cast(list[ODEBlock], list(self.steps))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return z after the last block, of the same shape, ``(rows, *state)``."""
+        for step in self.ordered:
+            z = step(z)
+        return z
+
+    @property
+    def kinetic_energy(self) -> Tensor | None:
+        """That of the last forward pass."""
+        energies = [e for step in self.ordered if (e := step.kinetic_energy) is not None]
+        return len(energies) * torch.stack(energies).sum(0) if energies else None
+
+    @property
+    def stats(self) -> Stats | None:
+        """What the last forward pass cost, and its backward pass once that has run."""
+        parts = [part for step in self.ordered if (part := step.stats) is not None]
+        if not parts:
+            return None
+        return Stats(
+            parts[0].n_rows,
+            parts[0].n_stages,
+            parts[0].fsal,
+            nfe_forward=sum(part.nfe_forward for part in parts),
+            nfe_backward=sum(part.nfe_backward for part in parts),
+            n_steps=len(parts),
+            _counts=torch.stack([torch.stack((p.accepted, p.rejected)) for p in parts]).sum(0),
+        )
+
+    def forget(self) -> None:
+        """Drop what training keeps from one batch to the next: buffers."""
+        for step in self.ordered:
+            step.forget()
+
+    def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
+        """Return the states ``(len(t), rows, *state)`` at times t from 0 to 1.
+
+        The k-th of n blocks moves z at even speed from t = k/n on.
+        """
+        if t[-1] > 1:
+            raise ValueError(f"times must not be beyond 1, the last block, got {t[-1].item()}")
+        states = [z0]
+        for step in self.ordered:
+            states.append(step(states[-1]))
+        knots = torch.stack(states)
+        index = (t * len(self.steps)).long().clamp(max=len(self.steps) - 1)
+        part = (t * len(self.steps) - index).to(z0).view(-1, *[1] * z0.ndim)
+        return torch.lerp(knots[index], knots[index + 1], part)
