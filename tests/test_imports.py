@@ -23,7 +23,7 @@ MAP = [
     {"ode"},
     {"_versions"},
     {"modules.activations", "modules.linear", "modules.losses"},
-    {"modules.fields", "modules.heads", "modules.lifts"},
+    {"modules.convolution", "modules.fields", "modules.heads", "modules.lifts"},
     {"modules.block"},
     {"modules.residual"},
     {"modules.network"},
