@@ -1,7 +1,13 @@
 """Neural Ordinary Differential Equations as scikit-learn estimators."""
 
 from ._versions import show_versions
-from .estimators import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor
+from .estimators import (
+    NODEClassifier,
+    NODEImageClassifier,
+    NODERegressor,
+    ResNetClassifier,
+    ResNetRegressor,
+)
 from .exceptions import SolverError, TrainingError, TrainingWarning
 from .export import export_onnx
 from .persistence import load, save
@@ -10,6 +16,7 @@ from .tables import make_table_pipeline
 
 __all__ = [
     "NODEClassifier",
+    "NODEImageClassifier",
     "NODERegressor",
     "ResNetClassifier",
     "ResNetRegressor",

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from ._files import check_writable, write_bytes
 from ._versions import versions
-from .estimators._base import BaseNetwork
 from .estimators._classification import Classification
 from .estimators._regression import Regression
+from .estimators._rows import BaseRowNetwork
 from .estimators._scaling import CLIP, Scaling
 from .modules import ODEBlock, ResidualBlocks
 from .modules.heads import FirstDims
@@ -72,7 +72,7 @@ class Export(NamedTuple):
 
 
 def export_onnx(
-    estimator: BaseNetwork,
+    estimator: BaseRowNetwork,
     path: str | os.PathLike,
     *,
     n_steps: int | None = None,
@@ -145,7 +145,7 @@ def export_onnx(
     >>> export.n_steps, export.deviation < 1e-9
     (2, True)
     """
-    if not isinstance(estimator, BaseNetwork):
+    if not isinstance(estimator, BaseRowNetwork):
         raise TypeError(
             "export_onnx writes NODEClassifier, NODERegressor, ResNetClassifier and "
             f"ResNetRegressor, got {type(estimator).__name__}; of a pipeline, export the step that "
@@ -182,7 +182,7 @@ def _ways(block: ODEBlock | ResidualBlocks, n_steps: Any) -> list[Way]:
     return ways
 
 
-def _rows(estimator: BaseNetwork, X: Any) -> np.ndarray:
+def _rows(estimator: BaseRowNetwork, X: Any) -> np.ndarray:
     """Return the rows to measure the deviation on."""
     if X is not None:
         X = estimator._check_rows(X)
@@ -366,7 +366,7 @@ def _predictions(graph: _Graph, regressor: Regression, z: str) -> str:
     return graph.apply("Add", z, graph.constant(center, FLOAT64))
 
 
-def _answer(graph: _Graph, estimator: BaseNetwork, ways: list[Way]) -> _Answer:
+def _answer(graph: _Graph, estimator: BaseRowNetwork, ways: list[Way]) -> _Answer:
     """Append all of a prediction, the mean over the members."""
     network, x = estimator.net_.module_, _scaled(graph, estimator.scaling_)
     outputs = [_outputs(graph, network, i, ways, x) for i in range(network.n_members)]
@@ -382,7 +382,7 @@ def _answer(graph: _Graph, estimator: BaseNetwork, ways: list[Way]) -> _Answer:
     return answer
 
 
-def _model(estimator: BaseNetwork, ways: list[Way]) -> Any:
+def _model(estimator: BaseRowNetwork, ways: list[Way]) -> Any:
     """Return the estimator as an `onnx.ModelProto`."""
     try:
         from onnx import helper, numpy_helper
@@ -409,7 +409,7 @@ def _model(estimator: BaseNetwork, ways: list[Way]) -> Any:
     return model
 
 
-def _deviation(model: Any, estimator: BaseNetwork, rows: np.ndarray) -> float:
+def _deviation(model: Any, estimator: BaseRowNetwork, rows: np.ndarray) -> float:
     """Return the largest absolute difference between a graph and its estimator."""
     from onnx.reference import ReferenceEvaluator
 
@@ -426,7 +426,7 @@ def _deviation(model: Any, estimator: BaseNetwork, rows: np.ndarray) -> float:
     return float(np.nan_to_num(difference, nan=inf, posinf=inf).max())
 
 
-def _dtype(estimator: BaseNetwork) -> np.dtype:
+def _dtype(estimator: BaseRowNetwork) -> np.dtype:
     """Return the dtype that the network computes in."""
     (parameter,) = _arrays(next(estimator.net_.module_.parameters()))
     return parameter.dtype

@@ -8,26 +8,26 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from . import estimators
 from ._files import Contents, check_writable, read, write
 from ._versions import versions
-from .estimators import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor
 from .estimators._base import BaseNetwork
 from .estimators._params import check_params, device_or_cpu, resolve_device
 from .estimators._scaling import Scaling
-from .estimators._training import Net, make_net
-from .modules import NODENetwork
+from .estimators._training import Net, Recipe, make_net
 
 __all__ = ["load", "save"]
 
 CLASSES: dict[str, type[BaseNetwork]] = {
-    estimator.__name__: estimator
-    for estimator in (NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor)
+    name: getattr(estimators, name) for name in estimators.__all__
 }
 FITTED = (
     "n_features_in_", "feature_names_in_", "scaling_", "periodic_features_", "classes_",
-    "target_type_", "target_scaling_", "link_", "history_", "n_iter_", "best_epoch_",
-    "loss_", "n_parameters_",
+    "target_type_", "target_scaling_", "link_", "image_shape_", "history_", "n_iter_",
+    "best_epoch_", "loss_", "n_parameters_",
 )  # fmt: skip
+# What of a network is told by the data.
+FIXED = {"n_features", "n_outputs", "periodic_features", "image_shape"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -41,7 +41,7 @@ def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
 
     Parameters
     ----------
-    estimator : NODEClassifier, NODERegressor, ResNetClassifier or ResNetRegressor
+    estimator : NODEClassifier or another estimator of sknode
         The fitted estimator.
     path : str or path
         Where to; by custom the name ends in ``.safetensors``.
@@ -121,8 +121,8 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
 
     Returns
     -------
-    NODEClassifier, NODERegressor, ResNetClassifier or ResNetRegressor
-        The estimator; it predicts what the saved one predicted.
+    NODEClassifier or another estimator of sknode
+        It predicts what the saved one predicted.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def _net(estimator: Any, contents: Contents, device: str | torch.device | None) 
     # The number of rows only says how large batches are, which predictions do not ask.
     recipe = estimator._recipe(dtype, n_rows=1, seed=int(header["seed"]))
     network = _decoded(header["network"])
-    _check_network(network, recipe.network, estimator, dtype, weights)
+    _check_network(network, recipe, estimator, weights)
     here = device_or_cpu(estimator.device) if device is None else resolve_device(device)
     net = make_net(recipe._replace(network=network), here)
     net.module_.load_state_dict(weights)
@@ -179,23 +179,22 @@ def _net(estimator: Any, contents: Contents, device: str | torch.device | None) 
 
 def _check_network(
     network: dict[str, Any],
-    expected: dict[str, Any],
+    recipe: Recipe,
     estimator: Any,
-    dtype: torch.dtype,
     weights: dict[str, torch.Tensor],
 ) -> None:
     """Refuse what does not fit together, before room is made for the weights."""
-    _refuse_unknown("settings of the network", set(network) ^ set(expected))
-    for name in ("n_features", "n_outputs", "periodic_features"):
-        if network[name] != expected[name]:
+    _refuse_unknown("settings of the network", set(network) ^ set(recipe.network))
+    for name in FIXED & set(network):
+        if network[name] != recipe.network[name]:
             raise ValueError(
-                f"its network has {name}={network[name]}, where {expected[name]} belong"
+                f"its network has {name}={network[name]}, where {recipe.network[name]} belong"
             )
     center, scale, _ = estimator.scaling_
-    if not len(center) == len(scale) == network["n_features"]:
+    if not len(center) == len(scale) == estimator.n_features_in_:
         raise ValueError("its scaling_ has another number of features than its network")
     with torch.device("meta"):
-        found = NODENetwork(**network).to(dtype).state_dict()
+        found = recipe.build(**network).to(recipe.dtype).state_dict()
     if {n: (w.shape, w.dtype) for n, w in found.items()} != {
         n: (w.shape, w.dtype) for n, w in weights.items()
     }:

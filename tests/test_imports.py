@@ -26,7 +26,7 @@ MAP = [
     {"modules.convolution", "modules.fields", "modules.heads", "modules.lifts"},
     {"modules.block"},
     {"modules.residual"},
-    {"modules.network"},
+    {"modules.image", "modules.network"},
     {"modules"},
     {
         "estimators._average",
@@ -40,8 +40,9 @@ MAP = [
     {"estimators._training", "estimators._callbacks", "estimators._prediction"},
     {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},
     {"estimators._base"},
-    {"estimators._classification", "estimators._node", "estimators._regression"},
-    {"estimators.classifier", "estimators.regressor", "estimators.resnet"},
+    {"estimators._classification", "estimators._regression", "estimators._rows"},
+    {"estimators._node"},
+    {"estimators.classifier", "estimators.image", "estimators.regressor", "estimators.resnet"},
     {"estimators"},
     {"inspection", "persistence", "export", "datasets", "presets", "tables"},
 ]

@@ -30,7 +30,7 @@ from ._data import Rows, Table, TrainingSet
 from ._params import OPTIMIZERS, check_params, resolve_device, resolve_seed
 from ._prediction import outputs_of
 from ._progress import shown
-from ._scaling import SCALINGS, Scaling
+from ._scaling import Scaling
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from ._split import held_back, n_distinct
 from ._training import Net, Recipe, load_optimizer, make_net
@@ -64,26 +64,19 @@ LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 
 
 class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
-    """Base of the estimators: a row is lifted, moved by a block, and read off by a head."""
+    """Base of the estimators: a network takes a row to z(0), moves it to z(1), and reads it off."""
 
     net_: Net
     history_: list[dict[str, float]]
     scaling_: Scaling
-    periodic_features_: np.ndarray
+    # Unless it is a hyperparameter.
+    n_members = 1
 
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(64, 64),
-        activation="silu",
-        lift="periodic",
-        lift_dim=64,
         augment_dim=0,
-        head="linear",
-        scaling="robust",
         time_dependent=True,
-        dropout=0.0,
-        n_members=4,
         kinetic_penalty=0.03,
         optimizer="adamw",
         learning_rate=1e-2,
@@ -106,16 +99,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         random_state=None,
         verbose=0,
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.lift = lift
-        self.lift_dim = lift_dim
         self.augment_dim = augment_dim
-        self.head = head
-        self.scaling = scaling
         self.time_dependent = time_dependent
-        self.dropout = dropout
-        self.n_members = n_members
         self.kinetic_penalty = kinetic_penalty
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -141,8 +126,16 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     # What an estimator has to say of its network.
 
     @abstractmethod
-    def _block(self) -> dict[str, Any]:
-        """Return the arguments of `NODENetwork` by which its block is made."""
+    def _network(self, n_outputs: int) -> tuple[type[nn.Module], dict[str, Any]]:
+        """Return the kind of network, and its arguments."""
+
+    @abstractmethod
+    def _learn_rows(self, table: Table) -> None:
+        """Learn from the rows what the network and predictions need to know of them."""
+
+    def _as_matrix(self, X: Any, *, learn: bool) -> Any:
+        """Return X as one row for each sample; what is not of that form may be learned from."""
+        return X
 
     def _wants_double(self) -> bool:
         """Return whether single precision would be too coarse."""
@@ -241,49 +234,6 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
-    def trajectory(self, X, times, *, member=0) -> np.ndarray:
-        """Return the states on their way from z(0), the lifted and augmented row, to z(1).
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-        times : array-like of shape (n_times,)
-            Strictly increasing times, not negative. The network has learned the way from 0 to 1.
-        member : int, default=0
-            Whose states are wanted, of the `n_members`.
-
-        Returns
-        -------
-        ndarray of shape (n_times, n_samples, n_dims)
-            The states.
-
-        Raises
-        ------
-        ValueError
-            If the times or the member are not as described.
-        SolverError
-            If a row cannot be solved; it is named.
-        """
-        check_is_fitted(self)
-        network = self.net_.module_
-        if not isinstance(member, Integral) or not 0 <= int(member) < network.n_members:
-            raise ValueError(
-                f"member must be an integer from 0 to {network.n_members - 1}, got {member!r}"
-            )
-        times = check_array(times, ensure_2d=False, dtype=np.float64, input_name="times")
-        if times.ndim != 1 or times[0] < 0 or not (np.diff(times) > 0).all():
-            raise ValueError(
-                "times must be one-dimensional, not negative and strictly increasing, "
-                f"got {times!r}"
-            )
-
-        def states(rows: Tensor) -> Tensor:
-            of_all = network.trajectory(rows, times.tolist())
-            return of_all.view(len(times), network.n_members, len(rows), -1)[:, member]
-
-        return np.concatenate(list(self._run(states, X)), axis=1)
-
     def __sklearn_tags__(self):
         """Return the tags: sparse input and several targets are welcome."""
         tags = super().__sklearn_tags__()
@@ -348,6 +298,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             # Of pandas' own missing values scikit-learn only says that they are ambiguous.
             raise ValueError("Input y contains NaN.")
         with np.errstate(**LARGE):
+            X = self._as_matrix(X, learn=learn)
             X, y = validate_data(self, X, y, **FORM, multi_output=True, reset=learn)
         y = y.toarray() if sparse.issparse(y) else y
         if y.ndim == 2 and y.shape[1] == 1:
@@ -360,9 +311,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         table = Table(X, y, self._weigh(y, sample_weight))
         counted = table.without_weightless()
         if learn:
-            learn_scaling = SCALINGS[self.scaling]
-            self.scaling_ = learn_scaling(counted.X, counted.weight, "X")
-            self.periodic_features_ = np.flatnonzero(_takes_three_values(counted.X))
+            self._learn_rows(counted)
             self._learn_target(table, classes)
         return counted
 
@@ -403,26 +352,12 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         for name in (
             "learning_rate", "weight_decay", "kinetic_penalty", "gradient_clip", "lift_frequency",
         ):  # fmt: skip
-            if float(getattr(self, name) or 0) > largest:
+            if float(getattr(self, name, None) or 0) > largest:
                 raise ValueError(f"{name}={getattr(self, name)!r} is beyond the range of {dtype}")
+        build, arguments = self._network(n_outputs)
         return Recipe(
-            network={
-                "n_features": self.n_features_in_,
-                "n_outputs": n_outputs,
-                "lift": self.lift,
-                "lift_dim": int(self.lift_dim),
-                "lift_frequency": float(self.lift_frequency),
-                "periodic_features": self.periodic_features_.tolist(),
-                "augment_dim": int(self.augment_dim),
-                "head": self.head,
-                "hidden_layer_sizes": [int(n) for n in self.hidden_layer_sizes],
-                "activation": self.activation,
-                "time_dependent": bool(self.time_dependent),
-                "dropout": float(self.dropout),
-                "n_members": int(self.n_members),
-                "kinetic_energy": float(self.kinetic_penalty) > 0,
-                **self._block(),
-            },
+            build=build,
+            network={**arguments, "kinetic_energy": float(self.kinetic_penalty) > 0},
             dtype=dtype,
             criterion=criterion,
             optimizer=OPTIMIZERS[self.optimizer] if named else self.optimizer,
@@ -514,6 +449,27 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         by_member = [part.reshape(network.n_members, -1, part.shape[1]) for part in parts]
         return np.concatenate(by_member, axis=1)
 
+    def _states(self, X, times, member=0) -> np.ndarray:
+        """Return the states of a member, (n_times, n_samples, n_dims)."""
+        check_is_fitted(self)
+        network = self.net_.module_
+        if not isinstance(member, Integral) or not 0 <= int(member) < network.n_members:
+            raise ValueError(
+                f"member must be an integer from 0 to {network.n_members - 1}, got {member!r}"
+            )
+        times = check_array(times, ensure_2d=False, dtype=np.float64, input_name="times")
+        if times.ndim != 1 or times[0] < 0 or not (np.diff(times) > 0).all():
+            raise ValueError(
+                "times must be one-dimensional, not negative and strictly increasing, "
+                f"got {times!r}"
+            )
+
+        def states(rows: Tensor) -> Tensor:
+            of_all = network.trajectory(rows, times.tolist())
+            return of_all.view(len(times), network.n_members, len(rows), -1)[:, member]
+
+        return np.concatenate(list(self._run(states, X)), axis=1)
+
     def _combine(self, outputs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
         """Return what the members say together, or those of them that count for a row."""
         return outputs[0] if len(outputs) == 1 else self._average(outputs, counts)
@@ -521,12 +477,13 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _check_rows(self, X):
         """Return rows to predict as an array, or a matrix in CSR format, of floats."""
         with np.errstate(**LARGE):
-            return validate_data(self, X, **FORM, reset=False)
+            return validate_data(self, self._as_matrix(X, learn=False), **FORM, reset=False)
 
     def _run(self, function: Callable[[Tensor], Tensor], X) -> Iterator[np.ndarray]:
         X = self._check_rows(X)
         parameter = next(self.net_.module_.eval().parameters())
-        return outputs_of(function, X, self.scaling_, parameter)
+        n_at_a_time = self.net_.module_.rows_at_a_time
+        return outputs_of(function, X, self.scaling_, parameter, n_at_a_time)
 
 
 @contextmanager
@@ -539,16 +496,6 @@ def _unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
-
-
-def _takes_three_values(X: Any) -> np.ndarray:
-    """Return which features take more than two values: of two, any function is a linear one.
-
-    Of sparse features, which are mostly zero and often many, none.
-    """
-    if sparse.issparse(X):
-        return np.zeros(X.shape[1], bool)
-    return ((X.min(axis=0) != X) & (X.max(axis=0) != X)).any(axis=0)
 
 
 def relative(weight: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..exceptions import SolverError
 from ..ode import Stats
-from ._data import ROWS_AT_A_TIME, TrainingSet
+from ._data import TrainingSet
 
 __all__ = ["EarlyStopping", "Recorder", "Validator"]
 
@@ -102,7 +102,7 @@ class Validator(Callback):
         # A member that has fewer of them than another sees some twice.
         index = np.stack([np.resize(own, max(map(len, of_each))) for own in of_each])
         parts = []
-        for part in np.array_split(index, -(-index.size // ROWS_AT_A_TIME), axis=1):
+        for part in np.array_split(index, -(-index.size // net.module_.rows_at_a_time), axis=1):
             X = rows.take(torch.from_numpy(part.ravel()).to(rows.device))
             parts.append(net.module_(X.view(*part.shape, -1)).view(*part.shape, -1))
         found = torch.cat(parts, 1).cpu().numpy()

@@ -7,8 +7,9 @@ import numpy as np
 from ..ode.tableau import TABLEAUS
 from ._base import BaseNetwork
 from ._params import with_parameters
+from ._rows import BaseRowNetwork
 
-__all__ = ["BaseNODE"]
+__all__ = ["BaseNODE", "SolverMixin", "with_solver"]
 
 # float32 rounds states of size one by 1e-7.
 LEAST_FLOAT32_TOLERANCE = 1e-5
@@ -16,7 +17,7 @@ LEAST_FLOAT32_TOLERANCE = 1e-5
 FIXED_GRID_EVALUATIONS = 4
 
 
-@with_parameters(
+with_solver = with_parameters(
     "kinetic_penalty",
     solver="rk4",
     tolerance=1e-3,
@@ -24,10 +25,18 @@ FIXED_GRID_EVALUATIONS = 4
     max_steps=1000,
     adjoint="discrete",
 )
-class BaseNODE(BaseNetwork):
-    """Base of the estimators whose block is an ODE."""
 
-    def _block(self) -> dict[str, Any]:
+
+class SolverMixin(BaseNetwork):
+    """What the hyperparameters of a solver come to."""
+
+    solver: str
+    tolerance: float | tuple[float, float]
+    n_steps: int | None
+    max_steps: int
+    adjoint: str | None
+
+    def _solver_settings(self) -> dict[str, Any]:
         n_steps, tableau = self.n_steps, TABLEAUS[self.solver]
         if n_steps is None and not tableau.adaptive:
             n_steps = FIXED_GRID_EVALUATIONS // tableau.n_stages
@@ -41,6 +50,14 @@ class BaseNODE(BaseNetwork):
 
     def _wants_double(self) -> bool:
         return np.min(self.tolerance) < LEAST_FLOAT32_TOLERANCE
+
+
+@with_solver
+class BaseNODE(SolverMixin, BaseRowNetwork):
+    """Base of the estimators that move a row along an ODE."""
+
+    def _block(self) -> dict[str, Any]:
+        return self._solver_settings()
 
 
 def _floats(tolerance: Any) -> float | tuple[float, float]:

@@ -100,6 +100,10 @@ def _sizes(value: Any) -> bool:
     return bool(sequence) and all(_integer(n, 1) for n in value)
 
 
+def _image_shape(value: Any) -> bool:
+    return value is None or (_sizes(value) and len(value) in (2, 3))
+
+
 def _tolerance(value: Any) -> bool:
     pair = value if isinstance(value, list | tuple) else (value, value)
     return len(pair) == 2 and all(_number(number, 0.0) for number in pair)
@@ -164,6 +168,7 @@ PARAMETERS: dict[str, Parameter] = {
         _sizes,
         "Widths of the hidden layers of the field f(z, t); empty for a linear field.",
     ),
+    # Those of the convolutional field are the same.
     "activation": Parameter(
         _set(ACTIVATIONS),
         _choices(ACTIVATIONS),
@@ -252,6 +257,28 @@ PARAMETERS: dict[str, Parameter] = {
         _boolean,
         "Whether all n blocks have the same weights: z ← z + f(z, t)/n at t = 0, 1/n, 2/n and so "
         "on, which is Euler's method for the ODE of f.",
+    ),
+    "image_shape": Parameter(
+        "tuple of int or None",
+        "None, or a tuple (height, width) or (channels, height, width) of positive integers",
+        _image_shape,
+        "Shape (height, width) or (channels, height, width) of the images that the rows of a "
+        "matrix X are. None: a row is an image of one line. X with more axes has a shape of its "
+        "own.",
+    ),
+    "n_filters": Parameter(
+        "int",
+        "a positive integer",
+        lambda value: _integer(value, 1),
+        "Number of channels between the convolutions of the field.",
+    ),
+    "n_downsamplings": Parameter(
+        "int",
+        "a non-negative integer",
+        lambda value: _integer(value, 0),
+        "Number of convolutions before the ODE that halve height and width each, with as many "
+        "filters as the field: there is less to solve then, and the ODE moves features in place of "
+        "pixels.",
     ),
     "tolerance": Parameter(
         "float or (float, float)",
@@ -544,26 +571,27 @@ def _default(value: Any) -> str:
 def with_parameters(before: str | None = None, /, **defaults: Any) -> Callable[[T], T]:
     """Add keyword-only hyperparameters to the signature that a class inherits.
 
-    They stand before one of those, or at the end.
+    They stand before one of those, or at the end. Those that it has already get a new default.
     """
 
     def decorate(cls: T) -> T:
         inherited = cls.__init__  # type: ignore[misc]
+        parameters = dict(inspect.signature(inherited).parameters)
+        added = [name for name in defaults if name not in parameters]
 
         def init(self: Any, **params: Any) -> None:
-            bound = signature.bind(self, **params).arguments
-            for name, default in defaults.items():
-                setattr(self, name, bound.pop(name, default))
-            inherited(**bound)
+            bound = signature.bind(self, **params)
+            bound.apply_defaults()
+            for name in added:
+                setattr(self, name, bound.arguments.pop(name))
+            inherited(**bound.arguments)
 
-        own = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-            for name, default in defaults.items()
-        ]
-        base = inspect.signature(inherited)
-        at = list(base.parameters).index(before) if before else len(base.parameters)
-        all_parameters = [*base.parameters.values()]
-        signature = base.replace(parameters=[*all_parameters[:at], *own, *all_parameters[at:]])
+        at = list(parameters).index(before) if before else len(parameters)
+        order = [*list(parameters)[:at], *added, *list(parameters)[at:]]
+        for name, default in defaults.items():
+            own = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            parameters[name] = own
+        signature = inspect.Signature([parameters[name] for name in order])
         init.__signature__ = signature  # type: ignore[attr-defined]
         cls.__init__ = init  # type: ignore[misc]
         return cls

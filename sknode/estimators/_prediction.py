@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..exceptions import SolverError
-from ._data import ROWS_AT_A_TIME, Rows, Scaling
+from ._data import Rows, Scaling
 from ._fork import safe_after_fork
 
 __all__ = ["no_prediction", "outputs_of"]
@@ -18,7 +18,11 @@ N_NAMED_ROWS = 10
 
 
 def outputs_of(
-    function: Callable[[Tensor], Tensor], X: Any, scaling: Scaling, like: Tensor
+    function: Callable[[Tensor], Tensor],
+    X: Any,
+    scaling: Scaling,
+    like: Tensor,
+    n_at_a_time: int,
 ) -> Iterator[np.ndarray]:
     """Yield what a function makes of the standardised rows of X, a batch at a time.
 
@@ -29,10 +33,10 @@ def outputs_of(
     """
 
     def batch(start: int) -> Tensor:
-        part = X[start : start + ROWS_AT_A_TIME]
+        part = X[start : start + n_at_a_time]
         return Rows(part, scaling, like.device, like.dtype).take(slice(None))
 
-    starts = iter(range(0, X.shape[0], ROWS_AT_A_TIME))
+    starts = iter(range(0, X.shape[0], n_at_a_time))
     for start in starts:
         try:
             outputs = _finite(function, batch(start))

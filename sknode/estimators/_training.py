@@ -18,7 +18,6 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from ..exceptions import SolverError, TrainingError, TrainingWarning
-from ..modules import NODENetwork
 from ._average import WeightAverage
 from ._data import Batches, TrainingSet
 from ._fork import safe_after_fork
@@ -36,8 +35,10 @@ class Recipe(NamedTuple):
 
     Attributes
     ----------
+    build : type
+        The kind of network.
     network : dict
-        The arguments of `NODENetwork`.
+        Its arguments.
     dtype : torch.dtype
         Of its weights.
     criterion : callable
@@ -52,6 +53,7 @@ class Recipe(NamedTuple):
         Of the initial weights and the order of rows.
     """
 
+    build: type[nn.Module]
     network: dict[str, Any]
     dtype: torch.dtype
     criterion: Callable[[], nn.Module]
@@ -398,11 +400,11 @@ def make_net(
     return net
 
 
-def _network(recipe: Recipe) -> NODENetwork:
+def _network(recipe: Recipe) -> nn.Module:
     # Drawn on the CPU, in one precision and by a generator of its own, so that the weights depend
     # on nothing but the seed: neither on the device, nor the dtype, nor what other threads draw.
     generator = torch.Generator().manual_seed(recipe.seed)
-    return NODENetwork(**recipe.network, generator=generator).to(recipe.dtype)
+    return recipe.build(**recipe.network, generator=generator).to(recipe.dtype)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

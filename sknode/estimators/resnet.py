@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from ._base import BaseNetwork
 from ._classification import Classification
 from ._params import documented, with_parameters
 from ._regression import Regression
+from ._rows import BaseRowNetwork
 
 __all__ = ["ResNetClassifier", "ResNetRegressor"]
 
 
 @with_parameters("kinetic_penalty", n_blocks=4, shared_weights=False)
-class BaseResNet(BaseNetwork):
+class BaseResNet(BaseRowNetwork):
     """Base of the estimators whose block is a sequence of residual ones."""
 
     def _block(self) -> dict[str, Any]:

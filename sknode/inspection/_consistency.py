@@ -10,8 +10,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ..estimators import NODEClassifier, NODERegressor
-from ..estimators._node import BaseNODE
+from ..estimators import NODERegressor
+from ..estimators._classification import Classification
+from ..estimators._node import SolverMixin
 from ..ode.solution import check_settings
 
 __all__ = ["SolverConsistency", "solver_consistency"]
@@ -59,7 +60,7 @@ def solver_consistency(
 
     Parameters
     ----------
-    estimator : NODEClassifier, NODERegressor, or a Pipeline that ends in one
+    estimator : NODEClassifier, NODERegressor, NODEImageClassifier, or a Pipeline that ends in one
         The fitted estimator; it stays as it is.
     X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
         Rows, best those that the estimator was not trained on.
@@ -102,10 +103,10 @@ def solver_consistency(
     before = None
     if isinstance(estimator, Pipeline):
         before, estimator = estimator[:-1], estimator[-1]
-    if not isinstance(estimator, BaseNODE):
+    if not isinstance(estimator, SolverMixin):
         raise TypeError(
-            "solver_consistency takes NODEClassifier, NODERegressor or a Pipeline that ends in "
-            f"one, got {type(estimator).__name__}"
+            "solver_consistency takes NODEClassifier, NODERegressor, NODEImageClassifier or a "
+            f"Pipeline that ends in one, got {type(estimator).__name__}"
         )
     check_is_fitted(estimator)
     X = before.transform(X) if before else X
@@ -119,12 +120,12 @@ def solver_consistency(
     return SolverConsistency(score, tight_score, error, tight_error, deviation, nfe, tight_nfe)
 
 
-def _measure(estimator: BaseNODE, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:
+def _measure(estimator: SolverMixin, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:
     """Return score, error, predictions and the mean number of evaluations of a row."""
     counts: list[Tensor] = []
     block = estimator.net_.module_.block
     hook = block.register_forward_hook(lambda *_: counts.append(block.stats.nfe))
-    if isinstance(estimator, NODEClassifier):
+    if isinstance(estimator, Classification):
         predicted = estimator.predict_proba(X)
     else:
         assert isinstance(estimator, NODERegressor)
@@ -132,7 +133,7 @@ def _measure(estimator: BaseNODE, X: Any, y: Any) -> tuple[float, float, np.ndar
     hook.remove()
     nfe = torch.cat(counts).double().mean().item()
     score = float(estimator.score(X, y))
-    if isinstance(estimator, NODEClassifier):
+    if isinstance(estimator, Classification):
         return score, 1 - score, predicted, nfe
     error = float(root_mean_squared_error(y, predicted))
     return score, error, predicted / estimator.target_scaling_.scale, nfe

@@ -115,10 +115,13 @@ class ODEBlock(nn.Module):
         self.kinetic_energy = None
         self._pool = Pool()
 
-    def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
-        """Return the states ``(len(t), rows, *state)`` at times t, with z0 at the first."""
-        z, *_ = solve(self.field, z0, t.tolist(), self.settings)
-        return torch.cat((z0, z)).view(-1, *z0.shape)
+    def trajectory(self, z0: Tensor, times: list[float]) -> Tensor:
+        """Return the states ``(len(times), rows, *state)`` at times that increase from 0 on."""
+        later = times if times[0] else times[1:]
+        z = z0.new_empty((0, *z0.shape[1:]))
+        if later:
+            z, *_ = solve(self.field, z0, [0.0, *later], self.settings)
+        return torch.cat((z0, z) if len(later) < len(times) else (z,)).view(-1, *z0.shape)
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor with a graph can be neither copied nor pickled.

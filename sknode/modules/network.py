@@ -65,6 +65,10 @@ class NODENetwork(nn.Module):
     (torch.Size([5, 3]), 7)
     """
 
+    # Bounds the memory of what is done with all rows. They do not depend on each other, so neither
+    # does what comes of them on this number.
+    rows_at_a_time = 4096
+
     def __init__(
         self,
         n_features: int,
@@ -163,12 +167,7 @@ class NODENetwork(nn.Module):
 
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
         """Return the states (len(times), n_members · rows, n_dims); times increase from 0 on."""
-        z0 = self.start(x)
-        from_zero = times if times[0] == 0.0 else [0.0, *times]
-        if len(from_zero) == 1:
-            return z0.unsqueeze(0)
-        t = torch.tensor(from_zero, dtype=torch.float64)
-        return self.block.trajectory(z0, t)[-len(times) :]
+        return self.block.trajectory(self.start(x), times)
 
 
 def _initialise(field: MLPField) -> None:

@@ -88,17 +88,18 @@ class ResidualBlocks(nn.Module):
         for step in self.ordered:
             step.forget()
 
-    def trajectory(self, z0: Tensor, t: Tensor) -> Tensor:
-        """Return the states ``(len(t), rows, *state)`` at times t from 0 to 1.
+    def trajectory(self, z0: Tensor, times: list[float]) -> Tensor:
+        """Return the states ``(len(times), rows, *state)`` at times from 0 to 1.
 
         The k-th of n blocks moves z at even speed from t = k/n on.
         """
-        if t[-1] > 1:
-            raise ValueError(f"times must not be beyond 1, the last block, got {t[-1].item()}")
+        if times[-1] > 1:
+            raise ValueError(f"times must not be beyond 1, the last block, got {times[-1]}")
         states = [z0]
         for step in self.ordered:
             states.append(step(states[-1]))
         knots = torch.stack(states)
-        index = (t * len(self.steps)).long().clamp(max=len(self.steps) - 1)
-        part = (t * len(self.steps) - index).to(z0).view(-1, *[1] * z0.ndim)
+        place = torch.tensor(times, dtype=torch.float64) * len(self.steps)
+        index = place.long().clamp(max=len(self.steps) - 1)
+        part = (place - index).to(z0).view(-1, *[1] * z0.ndim)
         return torch.lerp(knots[index], knots[index + 1], part)

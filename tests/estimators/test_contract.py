@@ -6,7 +6,14 @@ from itertools import product
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sknode import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor, preset
+from sknode import (
+    NODEClassifier,
+    NODEImageClassifier,
+    NODERegressor,
+    ResNetClassifier,
+    ResNetRegressor,
+    preset,
+)
 from tests.problems import CLASSICAL
 
 # Small and quickly trained, since the checks fit each configuration about a hundred times.
@@ -46,8 +53,32 @@ BLOCKS = [
 ]
 
 
-@parametrize_with_checks([NODEClassifier(), NODERegressor(), ResNetClassifier(), ResNetRegressor()])
+# The others' defaults take some minutes: they are checked by `make fuzz`.
+DEFAULTS = [NODEClassifier(), NODERegressor()]
+if "SKNODE_FUZZ" in os.environ:
+    DEFAULTS += [ResNetClassifier(), ResNetRegressor(), NODEImageClassifier()]
+
+
+@parametrize_with_checks(DEFAULTS)
 def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+IMAGES = [
+    NODEImageClassifier(
+        n_filters=3,
+        max_epochs=8,
+        learning_rate=0.1,
+        batch_size=128,
+        early_stopping=False,
+        **settings,
+    )
+    for settings in ({}, {"solver": "bosh3", "n_steps": 1, "adjoint": "continuous"})
+]
+
+
+@parametrize_with_checks(IMAGES)
+def test_image_classifiers_keep_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
 

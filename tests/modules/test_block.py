@@ -74,19 +74,21 @@ def test_the_settings_of_a_block_are_those_of_the_solve(adjoint):
 def test_a_trajectory_has_the_states_at_all_times():
     module, t = block().eval(), times(0.0, 0.2, 1.0)
     z0 = rows()
-    z = module.trajectory(z0, t)
+    z = module.trajectory(z0, t.tolist())
     assert z.shape == (3, 4, 2)
     assert torch.equal(z[0], z0)
     assert torch.equal(z[-1], module(z0))
     assert torch.equal(z, odeint(module.field, z0, t).z)
+    assert torch.equal(module.trajectory(z0, [0.2, 1.0]), z[1:])
+    assert torch.equal(module.trajectory(z0, [0.0]), z[:1])
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_trajectory_does_not_depend_on_history(training):
     module, t = block().train(training), times(0.0, 0.2, 1.0)
-    before = module.trajectory(rows(), t)
+    before = module.trajectory(rows(), t.tolist())
     module(rows(seed=1))
-    assert torch.equal(module.trajectory(rows(), t), before)
+    assert torch.equal(module.trajectory(rows(), t.tolist()), before)
 
 
 def test_training_starts_with_the_step_that_suited_the_last_batch():

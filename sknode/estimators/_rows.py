@@ -1,0 +1,93 @@
+"""What the estimators for rows of features have in common: lift, field and head."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from torch import nn
+
+from ..modules import NODENetwork
+from ._base import BaseNetwork
+from ._data import Table
+from ._params import with_parameters
+from ._scaling import SCALINGS
+
+__all__ = ["BaseRowNetwork"]
+
+
+@with_parameters("kinetic_penalty", dropout=0.0, n_members=4)
+@with_parameters("time_dependent", head="linear", scaling="robust")
+@with_parameters(
+    "augment_dim",
+    hidden_layer_sizes=(64, 64),
+    activation="silu",
+    lift="periodic",
+    lift_dim=64,
+)
+class BaseRowNetwork(BaseNetwork):
+    """Base of the estimators that lift a row of features."""
+
+    periodic_features_: np.ndarray
+
+    def trajectory(self, X, times, *, member=0) -> np.ndarray:
+        """Return the states on their way from z(0), the lifted and augmented row, to z(1).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        times : array-like of shape (n_times,)
+            Strictly increasing times, not negative. The network has learned the way from 0 to 1.
+        member : int, default=0
+            Whose states are wanted, of the `n_members`.
+
+        Returns
+        -------
+        ndarray of shape (n_times, n_samples, n_dims)
+            The states.
+
+        Raises
+        ------
+        ValueError
+            If the times or the member are not as described.
+        SolverError
+            If a row cannot be solved; it is named.
+        """
+        return self._states(X, times, member)
+
+    @abstractmethod
+    def _block(self) -> dict[str, Any]:
+        """Return the arguments of `NODENetwork` by which its block is made."""
+
+    def _network(self, n_outputs: int) -> tuple[type[nn.Module], dict[str, Any]]:
+        return NODENetwork, {
+            "n_features": self.n_features_in_,
+            "n_outputs": n_outputs,
+            "lift": self.lift,
+            "lift_dim": int(self.lift_dim),
+            "lift_frequency": float(self.lift_frequency),
+            "periodic_features": self.periodic_features_.tolist(),
+            "augment_dim": int(self.augment_dim),
+            "head": self.head,
+            "hidden_layer_sizes": [int(n) for n in self.hidden_layer_sizes],
+            "activation": self.activation,
+            "time_dependent": bool(self.time_dependent),
+            "dropout": float(self.dropout),
+            "n_members": int(self.n_members),
+            **self._block(),
+        }
+
+    def _learn_rows(self, table: Table) -> None:
+        self.scaling_ = SCALINGS[self.scaling](table.X, table.weight, "X")
+        self.periodic_features_ = np.flatnonzero(_takes_three_values(table.X))
+
+
+def _takes_three_values(X: Any) -> np.ndarray:
+    """Return which features take more than two values: of two, any function is a linear one.
+
+    Of sparse features, which are mostly zero and often many, none.
+    """
+    if sparse.issparse(X):
+        return np.zeros(X.shape[1], bool)
+    return ((X.min(axis=0) != X) & (X.max(axis=0) != X)).any(axis=0)

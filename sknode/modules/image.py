@@ -1,0 +1,157 @@
+"""The network for images: down-sampling, augmentation, a convolutional Neural ODE, head."""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from .block import ODEBlock
+from .convolution import ConvField
+from .linear import linear
+
+__all__ = ["ImageNetwork"]
+
+# Numbers in a layer of the field.
+MOST_AT_A_TIME = 2**24
+
+
+class ImageNetwork(nn.Module):
+    """The map from an image to the outputs, through a convolutional Neural ODE.
+
+    Parameters
+    ----------
+    image_shape : sequence of int
+        Channels, height and width.
+    n_outputs : int
+        Number of outputs.
+    augment_dim : int, default=0
+        Number of channels of zeros that are appended before the ODE.
+    n_filters, activation, time_dependent, generator
+        As in `ConvField`.
+    n_downsamplings : int, default=0
+        Number of convolutions before the ODE, each with `n_filters` channels and half the height
+        and width.
+    solver, tolerance, n_steps, max_steps, adjoint, kinetic_energy
+        As in `ODEBlock`.
+
+    Attributes
+    ----------
+    stem : nn.Sequential
+        The convolutions before the ODE.
+    state_shape : tuple of int
+        Height, width and channels of a state.
+    block : ODEBlock
+        The way from z(0) to z(1).
+    head : nn.Linear
+        The map from z(1) to the outputs.
+    rows_at_a_time : int
+        Number of images that are best run at once, so that memory stays bounded.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing left to halve.
+
+    References
+    ----------
+    .. [1] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknode.modules import ImageNetwork
+    >>> network = ImageNetwork((1, 28, 28), 10, augment_dim=5, n_filters=8)
+    >>> network(torch.ones(5, 784)).shape, network.state_shape
+    (torch.Size([5, 10]), (28, 28, 6))
+    """
+
+    n_members = 1
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        n_outputs: int,
+        *,
+        augment_dim: int = 0,
+        n_filters: int = 64,
+        activation: str = "relu",
+        n_downsamplings: int = 0,
+        time_dependent: bool = True,
+        solver: str = "dopri5",
+        tolerance: float | tuple[float, float] = 1e-3,
+        n_steps: int | None = None,
+        max_steps: int = 1000,
+        adjoint: str | None = "discrete",
+        kinetic_energy: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        n_channels, height, width = image_shape
+        if min(height, width) < 2**n_downsamplings:
+            raise ValueError(
+                f"images of {height}×{width} pixels cannot be halved n_downsamplings="
+                f"{n_downsamplings} times"
+            )
+        self.image_shape = (n_channels, height, width)
+        self.augment_dim = augment_dim
+        self.stem = nn.Sequential()
+        for _ in range(n_downsamplings):
+            self.stem.extend([_halving(n_channels, n_filters, generator), nn.ReLU()])
+            n_channels, height, width = n_filters, height // 2, width // 2
+        self.state_shape = (height, width, n_channels + augment_dim)
+        field = ConvField(self.state_shape[2], n_filters, activation, time_dependent, generator)
+        with torch.no_grad():
+            # A slow flow needs few steps.
+            field.last.weight.mul_(0.01)
+            field.last.bias.zero_()
+        self.block = ODEBlock(
+            field,
+            solver=solver,
+            tolerance=tolerance,
+            n_steps=n_steps,
+            max_steps=max_steps,
+            adjoint=adjoint,
+            kinetic_energy=kinetic_energy,
+        )
+        self.head = linear(prod(self.state_shape), n_outputs, generator)
+        self.rows_at_a_time = max(1, MOST_AT_A_TIME // (height * width * n_filters))
+
+    def start(self, x: Tensor) -> Tensor:
+        """Return z(0), (rows, height, width, channels), of rows x as of `forward`."""
+        images = x.reshape(-1, *self.image_shape).contiguous(memory_format=torch.channels_last)
+        z = self.stem(images).movedim(1, -1)
+        return nn.functional.pad(z, (0, self.augment_dim)).contiguous()
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the outputs of images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., rows, channels · height · width)
+            The images, as rows of numbers.
+        generator : None
+            Nothing is drawn.
+
+        Returns
+        -------
+        Tensor of shape (rows, n_outputs)
+            The outputs.
+        """
+        return self.head(self.block(self.start(x)).flatten(1))
+
+    def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
+        """Return the states (len(times), rows, height · width · channels)."""
+        return self.block.trajectory(self.start(x), times).flatten(2)
+
+
+def _halving(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Conv2d:
+    """Return a convolution to half the height and width, drawn as torch draws its own."""
+    layer = nn.utils.skip_init(nn.Conv2d, n_in, n_out, 4, stride=2, padding=1)
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    bound = layer.weight[0].numel() ** -0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
