@@ -63,7 +63,7 @@ def sknode_solve(field, *, engine, adjoint="discrete"):
     def solve(x, t):
         if block.training != torch.is_grad_enabled():
             block.train(torch.is_grad_enabled())
-        return (block(x),) if len(t) == 2 else block.trajectory(x, t)
+        return (block(x),) if len(t) == 2 else block.trajectory(x, t.tolist())
 
     return solve
 
