@@ -1,5 +1,7 @@
 """Looking into fitted estimators."""
 
 from ._consistency import SolverConsistency, solver_consistency
+from ._flow import FlowDisplay
+from ._vector_field import VectorFieldDisplay
 
-__all__ = ["SolverConsistency", "solver_consistency"]
+__all__ = ["FlowDisplay", "SolverConsistency", "VectorFieldDisplay", "solver_consistency"]
