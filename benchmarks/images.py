@@ -72,11 +72,10 @@ def contenders(settings: dict) -> dict[str, Callable[[], int]]:
     published, own = PublishedField(), ConvField(N_CHANNELS, N_FILTERS)
     with torch.no_grad():
         # Here the time is the last channel, there the first.
-        for layer, theirs in ((own.first, published.first), (own.last, published.last)):
-            layer.weight.copy_(theirs.weight.roll(-1, 1)[..., 0, 0])
-            layer.bias.copy_(theirs.bias)
-        own.weight.copy_(published.middle.weight.roll(-1, 1))
-        own.bias.copy_(published.middle.bias)
+        theirs = (published.first, published.middle, published.last)
+        for layer, of_them in zip(own.layers, theirs, strict=True):
+            layer.weight.copy_(of_them.weight.roll(-1, 1))
+            layer.bias.copy_(of_them.bias)
     block = ODEBlock(own, **settings)
 
     def solve_own() -> tuple[torch.Tensor, int]:

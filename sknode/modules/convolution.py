@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
-from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ..ode.field import Dynamics, Stack, Tape
-from .linear import linear
 
-__all__ = ["NONLINEARITIES", "ConvField"]
+__all__ = ["NONLINEARITIES", "ConvField", "convolution"]
 
 aten = torch.ops.aten
+
+SIZES = (1, 3, 1)
 
 
 class Nonlinearity(NamedTuple):
@@ -81,10 +81,8 @@ class ConvField(nn.Module):
 
     Attributes
     ----------
-    first, last : nn.Linear
-        The convolutions of single pixels, from the state and to its derivative.
-    weight, bias : nn.Parameter
-        The middle convolution's, (n_filters, n_filters + time_dependent, 3, 3) and (n_filters,).
+    layers : nn.ModuleList of nn.Conv2d
+        The convolutions.
 
     Raises
     ------
@@ -121,26 +119,25 @@ class ConvField(nn.Module):
             raise ValueError(
                 f"activation={activation!r} is not known; choose from {list(NONLINEARITIES)}"
             )
+        self.n_channels, self.n_filters = int(n_channels), int(n_filters)
         self.activation = activation
         self.time_dependent = time_dependent
-        self.first = linear(n_channels + time_dependent, n_filters, generator)
-        weight = torch.empty(n_filters, n_filters + time_dependent, 3, 3)
-        bound = weight[0].numel() ** -0.5
-        self.weight = nn.Parameter(weight.uniform_(-bound, bound, generator=generator))
-        bias = torch.empty(n_filters)
-        self.bias = nn.Parameter(bias.uniform_(-bound, bound, generator=generator))
-        self.last = linear(n_filters + time_dependent, n_channels, generator)
+        widths = [n_channels, n_filters, n_filters, n_channels]
+        self.layers = nn.ModuleList(
+            convolution(n_in + time_dependent, n_out, size, generator)
+            for n_in, n_out, size in zip(widths, widths[1:], SIZES, strict=False)
+        )
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """Return f(t, z) of states z, (rows, height, width, channels), of the same shape.
 
         t is () or broadcasts against z[..., :1].
         """
-        function = getattr(torch.nn.functional, self.activation)
-        y = function(nn.functional.linear(self._timed(t, z), self.first.weight, self.first.bias))
-        u = conv2d(self._timed(t, y).movedim(-1, 1), self.weight, self.bias, padding=1)
-        y = self._timed(t, function(u.movedim(1, -1)))
-        return nn.functional.linear(y, self.last.weight, self.last.bias)
+        function = getattr(nn.functional, self.activation)
+        first, middle, last = self.layers
+        for layer in (first, middle):
+            z = function(layer(self._timed(t, z).movedim(-1, 1)).movedim(1, -1))
+        return last(self._timed(t, z).movedim(-1, 1)).movedim(1, -1)
 
     def _timed(self, t: Tensor, z: Tensor) -> Tensor:
         if not self.time_dependent:
@@ -149,7 +146,7 @@ class ConvField(nn.Module):
 
     def dynamics(self, z0: Tensor) -> Dynamics:
         """Bind the field to solves whose states have the shape of `z0`."""
-        n_channels = self.last.weight.shape[0]
+        n_channels = self.n_channels
         if z0.ndim != 4 or z0.shape[3] != n_channels:
             raise ValueError(
                 f"z0 must have shape (rows, height, width, {n_channels}), as the field has "
@@ -180,14 +177,14 @@ class ConvTape(Tape):
 class ConvDynamics(Dynamics):
     """The three convolutions and their pullback.
 
-    The pullback's matrices leave out the weights of time, which is not differentiated.
+    The pullback's weights leave out those of time, which is not differentiated.
     """
 
     def __init__(self, field: ConvField, z0: Tensor) -> None:
         self.image = z0.shape
         self.time_dependent = field.time_dependent
         self.nonlinearity = NONLINEARITIES[field.activation]
-        self.n_filters = len(field.bias)
+        self.n_filters = field.n_filters
         n = z0[0].numel()
         self.n_controlled = n
         self.shape = (len(z0), n + self.time_dependent)
@@ -196,14 +193,12 @@ class ConvDynamics(Dynamics):
         self._ones = z0.new_ones((len(z0), int(self.time_dependent)))
 
     def load(self, parameters: Sequence[Tensor]) -> None:
-        weight, bias, first, first_bias, last, last_bias = (p.detach() for p in parameters)
-        self._first, self._last = (first_bias, first.mT), (last_bias, last.mT)
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        self._middle = weight, bias
-        n = self.n_filters
-        self._first_back = first[:, : self.image[3]]
-        self._middle_back = weight[:, :n].contiguous(memory_format=torch.channels_last)
-        self._last_back = last[:, :n]
+        self._weights = [_channels_last(weight.detach()) for weight in parameters[::2]]
+        self._biases = [bias.detach() for bias in parameters[1::2]]
+        widths = (self.image[3], self.n_filters, self.n_filters)
+        self._weights_back = [
+            _channels_last(weight[:, :n]) for weight, n in zip(self._weights, widths, strict=True)
+        ]
 
     def new_tape(self, n_stages: int) -> ConvTape:
         return ConvTape(n_stages, self)
@@ -216,17 +211,18 @@ class ConvDynamics(Dynamics):
         if self.time_dependent:
             for image in images:
                 image[..., -1] = x[:, n:].view(-1, 1, 1)
-        u = torch.addmm(self._first[0], images[0].flatten(0, 2), self._first[1])
-        self._activate(u.view(*self.image[:3], -1), tape, 0, stage)
-        u = conv2d(images[1].movedim(-1, 1), *self._middle, padding=1)
-        self._activate(u.movedim(1, -1), tape, 1, stage)
-        slope = torch.addmm(self._last[0], images[2].flatten(0, 2), self._last[1])
-        return torch.cat((slope.view(self.shape[0], n), self._ones), 1)
+        for i in range(3):
+            image, weight = images[i].movedim(-1, 1), self._weights[i]
+            u = conv2d(image, weight, self._biases[i], padding="same").movedim(1, -1)
+            if i < 2:
+                self._activate(u, tape, i, stage)
+        return torch.cat((u.reshape(self.shape[0], n), self._ones), 1)
 
     def _activate(self, u: Tensor, tape: ConvTape, layer: int, stage: int) -> None:
         if self.nonlinearity.saves_input:
             tape.saved[layer][stage].copy_(u)
-        self.nonlinearity.write(u, tape.outputs[layer][stage])
+        # Where it is to be there is a channel of time beside, and an activation takes its time.
+        tape.outputs[layer][stage].copy_(self.nonlinearity.write(u, u))
 
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
         if not hasattr(self, "v"):
@@ -235,51 +231,72 @@ class ConvDynamics(Dynamics):
             shapes = [(n_stages, *self.image[:3], width) for width in widths]
             self._deltas = [self.controlled.new_empty(shape) for shape in shapes]
             self.cotangents = [self.v.blocks, *self._deltas]
-        self._sums: list[Tensor] = []
+        layers = zip(self._weights, self._biases, strict=True)
+        self._sums = [torch.zeros_like(tensor) for layer in layers for tensor in layer]
 
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         assert isinstance(tape, ConvTape)
-        first, middle, last = (delta[stage] for delta in self._deltas)
-        pull = self.nonlinearity.pull
-        last.copy_(self.v[stage][:, : self.n_controlled].view(self.image))
-        torch.mm(last.flatten(0, 2), self._last_back, out=middle.flatten(0, 2))
-        pull(middle, tape.saved[1][stage])
-        size = torch.Size((self.image[0], self.n_filters, *self.image[1:3]))
-        v = conv2d_input(size, self._middle_back, middle.movedim(-1, 1), padding=1)
-        first.copy_(v.movedim(1, -1))
-        pull(first, tape.saved[0][stage])
+        delta = self._deltas[2][stage]
+        delta.copy_(self.v[stage][:, : self.n_controlled].view(self.image))
+        for i in (2, 1):
+            before = self._deltas[i - 1][stage]
+            before.copy_(self._pulled(i, delta))
+            self.nonlinearity.pull(before, tape.saved[i - 1][stage])
+            delta = before
         if out is not None:
-            out[:, : self.n_controlled] = (first.flatten(0, 2) @ self._first_back).view(
-                self.shape[0], -1
-            )
+            out[:, : self.n_controlled] = self._pulled(0, delta).reshape(self.shape[0], -1)
             out[:, self.n_controlled :] = 0.0
+
+    def _pulled(self, layer: int, delta: Tensor) -> Tensor:
+        """Return the cotangents of a convolution's input, but for its time."""
+        weight = self._weights_back[layer]
+        # Its values are not asked for.
+        image = delta.new_empty(1).expand(len(delta), weight.shape[1], *self.image[1:3])
+        pulled, *_ = _backward(delta.movedim(-1, 1), image, weight, [True, False, False])
+        return pulled.movedim(1, -1)
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, ConvTape)
-        first, middle, last = (delta[:n_stages] for delta in self._deltas)
-        if weights is not None:
-            scale = weights.view(n_stages, -1, 1, 1, 1)
-            first, middle, last = first * scale, middle * scale, last * scale
-        inputs = [stack.blocks[:n_stages] for stack in tape.inputs]
-        images, v = inputs[1].flatten(0, 1), middle.flatten(0, 1)
-        middle_sum = conv2d_weight(
-            images.movedim(-1, 1), self._middle[0].shape, v.movedim(-1, 1), padding=1
-        )
-        self._add(
-            middle_sum,
-            v.sum((0, 1, 2)),
-            first.flatten(0, 3).mT @ inputs[0].flatten(0, 3),
-            first.sum((0, 1, 2, 3)),
-            last.flatten(0, 3).mT @ inputs[2].flatten(0, 3),
-            last.sum((0, 1, 2, 3)),
-        )
-
-    def _add(self, *parts: Tensor) -> None:
-        if not self._sums:
-            self._sums = list(parts)
-            return
+        parts: list[Tensor] = []
+        for deltas, stack, weight in zip(self._deltas, tape.inputs, self._weights, strict=True):
+            delta, images = deltas[:n_stages], stack.blocks[:n_stages].flatten(0, 1)
+            if weights is not None:
+                delta = delta * weights.view(n_stages, -1, 1, 1, 1)
+            delta = delta.flatten(0, 1)
+            of_both = delta.movedim(-1, 1), images.movedim(-1, 1)
+            _, weight_sum, bias_sum = _backward(*of_both, weight, [False, True, True])
+            parts += [weight_sum, bias_sum]
         for total, part in zip(self._sums, parts, strict=True):
             total.add_(part)
 
     def gradients(self) -> list[Tensor | None]:
         return [*self._sums]
+
+
+def convolution(
+    n_in: int, n_out: int, size: int, generator: torch.Generator | None, stride: int = 1
+) -> nn.Conv2d:
+    """Return a convolution whose numbers are drawn as torch draws them, by a given generator."""
+    layer = nn.Conv2d(
+        n_in, n_out, size, stride=stride, padding=(size - stride + 1) // 2, device="meta"
+    ).to_empty(device="cpu")
+    assert layer.bias is not None
+    bound = layer.weight[0].numel() ** -0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last)
+
+
+def _backward(
+    v: Tensor, images: Tensor, weight: Tensor, wanted: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cotangents of a convolution's input, weight and bias, those that are wanted."""
+    padding = [weight.shape[2] // 2] * 2
+    return aten.convolution_backward(
+        v, images, weight, [len(weight)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
+    )

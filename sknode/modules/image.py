@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .block import ODEBlock
-from .convolution import ConvField
+from .convolution import ConvField, convolution
 from .linear import linear
 
 __all__ = ["ImageNetwork"]
@@ -97,14 +97,16 @@ class ImageNetwork(nn.Module):
         self.augment_dim = augment_dim
         self.stem = nn.Sequential()
         for _ in range(n_downsamplings):
-            self.stem.extend([_halving(n_channels, n_filters, generator), nn.ReLU()])
+            self.stem.extend(
+                [convolution(n_channels, n_filters, 4, generator, stride=2), nn.ReLU()]
+            )
             n_channels, height, width = n_filters, height // 2, width // 2
         self.state_shape = (height, width, n_channels + augment_dim)
         field = ConvField(self.state_shape[2], n_filters, activation, time_dependent, generator)
         with torch.no_grad():
             # A slow flow needs few steps.
-            field.last.weight.mul_(0.01)
-            field.last.bias.zero_()
+            for parameter, factor in zip(field.layers[-1].parameters(), (0.01, 0.0), strict=True):
+                parameter.mul_(factor)
         self.block = ODEBlock(
             field,
             solver=solver,
@@ -143,15 +145,3 @@ class ImageNetwork(nn.Module):
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
         """Return the states (len(times), rows, height · width · channels)."""
         return self.block.trajectory(self.start(x), times).flatten(2)
-
-
-def _halving(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Conv2d:
-    """Return a convolution to half the height and width, drawn as torch draws its own."""
-    layer = nn.utils.skip_init(nn.Conv2d, n_in, n_out, 4, stride=2, padding=1)
-    assert isinstance(layer, nn.Conv2d)
-    assert layer.bias is not None
-    bound = layer.weight[0].numel() ** -0.5
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer

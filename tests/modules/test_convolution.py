@@ -45,10 +45,11 @@ def test_it_is_three_convolutions_with_time_as_a_channel():
     def with_time(x):
         return torch.cat((x, t.expand(len(x), 1, 5, 4)), 1)
 
-    first, last = (layer.weight[..., None, None] for layer in (module.first, module.last))
-    y = torch.tanh(torch.conv2d(with_time(z.permute(0, 3, 1, 2)), first, module.first.bias))
-    y = torch.tanh(torch.conv2d(with_time(y), module.weight, module.bias, padding=1))
-    expected = torch.conv2d(with_time(y), last, module.last.bias).permute(0, 2, 3, 1)
+    first, middle, last = ((layer.weight, layer.bias) for layer in module.layers)
+    y = torch.tanh(torch.conv2d(with_time(z.permute(0, 3, 1, 2)), *first))
+    y = torch.tanh(torch.conv2d(with_time(y), *middle, padding=1))
+    expected = torch.conv2d(with_time(y), *last).permute(0, 2, 3, 1)
+    assert [layer.weight.shape[2:] for layer in module.layers] == [(1, 1), (3, 3), (1, 1)]
     torch.testing.assert_close(module(t, z), expected)
 
 
@@ -83,7 +84,7 @@ def test_an_image_is_solved_as_it_is_alone():
 def test_a_solve_after_rejected_steps_has_the_gradients_of_autograd():
     module = field()
     with torch.no_grad():
-        module.last.weight.mul_(8)
+        module.layers[2].weight.mul_(8)
     settings = {"tolerance": 1e-5, "first_step": 0.5}
     z0 = images() * torch.tensor([0.0, 1.0, 4.0]).view(-1, 1, 1, 1)
     assert odeint(module, z0, TIMES, **settings).stats.rejected.unique().numel() > 1
