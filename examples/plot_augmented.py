@@ -16,7 +16,7 @@ import numpy as np
 
 from sknode import NODEClassifier, NODERegressor, preset
 from sknode.datasets import make_reflection, make_spheres
-from sknode.inspection import FlowDisplay
+from sknode.inspection import FlowDisplay, StepDisplay, TrainingDisplay
 
 X, y = make_reflection(500, random_state=0)
 X_test, y_test = make_reflection(500, random_state=1)
@@ -65,17 +65,18 @@ for model in models.values():
 plt.show()
 
 # %%
-# The same is seen in the loss against the evaluations, as the paper draws it.
+# The same is seen in the loss against the evaluations, as the paper draws it, and in what the
+# evaluations become over training.
 figure, (loss, cost) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-for name, model in models.items():
-    epochs = [epoch["epoch"] for epoch in model.history_]
-    nfe = [epoch["nfe_forward"] for epoch in model.history_]
-    losses = [epoch["loss"] for epoch in model.history_]
-    loss.plot(nfe, losses, ".-", label=name, linewidth=0.6)
-    cost.plot(epochs, nfe, label=name)
-loss.set(xlabel="evaluations of the field, forward", ylabel="training loss", yscale="log")
-cost.set(xlabel="epoch", ylabel="evaluations of the field, forward")
-loss.legend()
+TrainingDisplay.from_estimators(models, quantities=["loss"], x="nfe_forward", axes=loss)
+TrainingDisplay.from_estimators(models, quantities=["nfe_forward"], axes=cost)
+loss.set_yscale("log")
+plt.show()
+
+# %%
+# Rows do not cost the same, as each has steps of its own. All begin with small ones; the hardest
+# need them again towards the end.
+StepDisplay.from_estimator(models["NODE"], X_test[:300], y_test[:300])
 plt.show()
 
 # %%

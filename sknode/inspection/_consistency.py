@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.metrics import root_mean_squared_error
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..estimators import NODERegressor
 from ..estimators._classification import Classification
 from ..estimators._node import SolverMixin
 from ..ode.solution import check_settings
+from ._fitted import parts_of
 
 __all__ = ["SolverConsistency", "solver_consistency"]
 
@@ -100,17 +99,9 @@ def solver_consistency(
     (True, True)
     """
     settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
-    before = None
-    if isinstance(estimator, Pipeline):
-        before, estimator = estimator[:-1], estimator[-1]
-    if not isinstance(estimator, SolverMixin):
-        raise TypeError(
-            "solver_consistency takes NODEClassifier, NODERegressor, NODEImageClassifier or a "
-            f"Pipeline that ends in one, got {type(estimator).__name__}"
-        )
-    check_is_fitted(estimator)
+    before, fitted = parts_of("solver_consistency", estimator, SolverMixin)
     X = before.transform(X) if before else X
-    own, tight = deepcopy(estimator), deepcopy(estimator)
+    own, tight = deepcopy(fitted), deepcopy(fitted)
     # In single precision the tolerance may be below what rounding allows.
     tight.net_.module_.double().block.settings = settings
     (score, error, predicted, nfe), (tight_score, tight_error, tight_predicted, tight_nfe) = (

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from torch import Tensor
 
 from ..estimators._classification import Classification
@@ -21,12 +15,14 @@ from ..estimators._fork import safe_after_fork
 from ..estimators._rows import BaseRowNetwork
 from ..modules import MLPField
 from ..modules.residual import ResidualBlocks
+from ._fitted import parts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection, PathCollection
 
 __all__ = [
+    "ACCESSIBLE",
     "FINE",
     "MARGIN",
     "OVER_TIME",
@@ -118,7 +114,7 @@ def ways_of(
 
     Without `times` they are few, or many if the state has one dimension.
     """
-    before, fitted = _parts_of(display, estimator)
+    before, fitted = parts_of(display, estimator, BaseRowNetwork)
     n_dims = _fields_of(fitted)[0].dense_form().biases[-1].shape[-1]
     dims = _check_dims(dims, n_dims)
     y, classes = _check_labels(fitted, X, y)
@@ -149,20 +145,6 @@ def derivative(model: BaseRowNetwork, member: int, t: float, states: np.ndarray)
         moved: Tensor = field.eval()(z.new_tensor(t), z.repeat(network.n_members, 1))
     moved = moved.view(network.n_members, *z.shape)[member]
     return len(fields) * moved.cpu().numpy().astype(np.float64)
-
-
-def _parts_of(display: str, estimator: Any) -> tuple[Pipeline | None, BaseRowNetwork]:
-    """Return what is done to the rows before, and the fitted estimator itself."""
-    before = None
-    if isinstance(estimator, Pipeline):
-        before, estimator = estimator[:-1], estimator[-1]
-    if not isinstance(estimator, BaseRowNetwork):
-        raise TypeError(
-            f"{display} takes NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor or "
-            f"a Pipeline that ends in one, got {type(estimator).__name__}"
-        )
-    check_is_fitted(estimator)
-    return before, estimator
 
 
 def _fields_of(model: BaseRowNetwork) -> list[MLPField]:

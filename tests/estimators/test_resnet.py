@@ -73,7 +73,7 @@ def test_a_preset_leaves_out_what_there_is_not():
 
 
 def test_of_a_network_without_a_solver_no_consistency_is_asked():
-    with pytest.raises(TypeError, match="takes NODEClassifier, NODERegressor, NODEImageClassifier"):
+    with pytest.raises(TypeError, match="takes NODEClassifier, NODEImageClassifier, N"):
         solver_consistency(ResNetClassifier(**QUICK).fit(*IRIS), *IRIS)
 
 

@@ -1,0 +1,36 @@
+"""What can be looked into: a fitted estimator, or a pipeline that ends in one."""
+
+from typing import Any, TypeVar
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .. import estimators
+from ..estimators._base import BaseNetwork
+
+__all__ = ["parts_of"]
+
+N = TypeVar("N", bound=BaseNetwork)
+
+
+def parts_of(who: str, estimator: Any, kind: type[N]) -> tuple[Pipeline | None, N]:
+    """Return what is done to the rows before, and the fitted estimator of a kind.
+
+    Raises
+    ------
+    TypeError
+        If it is of another kind; it says what `who` takes.
+    NotFittedError
+        If it is not fitted.
+    """
+    before = None
+    if isinstance(estimator, Pipeline):
+        before, estimator = estimator[:-1], estimator[-1]
+    if not isinstance(estimator, kind):
+        known = [getattr(estimators, name) for name in estimators.__all__]
+        names = ", ".join(each.__name__ for each in known if issubclass(each, kind))
+        raise TypeError(
+            f"{who} takes {names} or a Pipeline that ends in one, got {type(estimator).__name__}"
+        )
+    check_is_fitted(estimator)
+    return before, estimator
