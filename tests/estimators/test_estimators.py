@@ -24,6 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sknode import NODEClassifier, NODERegressor, TrainingError
+from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -65,7 +66,7 @@ def test_a_prediction_depends_neither_on_history_nor_on_the_batch_inside(fitted,
     before = fitted.predict_proba(X)
     fitted.predict_proba(100 * X)
     np.testing.assert_array_equal(fitted.predict_proba(X), before)
-    monkeypatch.setattr("sknode.estimators._prediction.ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(NODENetwork, "rows_at_a_time", 7)
     np.testing.assert_allclose(fitted.predict_proba(X), before, rtol=0, atol=1e-12)
 
 
@@ -119,7 +120,7 @@ def test_many_rows_are_solved_in_single_precision_if_the_tolerance_allows(
 
 @pytest.mark.parametrize(
     ("n_rows", "expected"),
-    [(1, 1), (128, 128), (129, 16), (900, 16), (1000, 32), (4000, 128), (9000, 256), (10**6, 256)],
+    [(1, 1), (128, 128), (129, 16), (400, 16), (500, 32), (1000, 64), (4000, 256), (10**6, 256)],
 )
 def test_batches_grow_with_the_table(n_rows, expected):
     assert NODEClassifier()._batch_size(n_rows) == expected
@@ -338,8 +339,8 @@ def test_a_column_transformer_with_sparse_one_hot_output_feeds_it():
 def test_a_grid_search_in_two_processes_may_name_every_hyperparameter():
     alternatives = {
         "hidden_layer_sizes": (4,), "activation": "silu", "lift": "linear", "lift_dim": 3,
-        "lift_frequency": 1.0, "augment_dim": 1, "scaling": "robust", "time_dependent": False,
-        "dropout": 0.1,
+        "lift_frequency": 1.0, "augment_dim": 1, "head": "identity", "scaling": "robust",
+        "time_dependent": False, "dropout": 0.1,
         "n_members": 2, "kinetic_penalty": 0.1, "ema_decay": 0.9, "solver": "bosh3",
         "tolerance": 1e-2,
         "n_steps": 2, "max_steps": 500, "adjoint": "continuous", "optimizer": "sgd",

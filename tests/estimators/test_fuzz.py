@@ -62,6 +62,7 @@ VALID = {
     "lift": one_of("identity", "linear", "periodic"),
     "lift_dim": st.integers(1, 6),
     "augment_dim": st.integers(0, 3),
+    "head": one_of("linear", "linear", "identity"),
     "lift_frequency": one_of(5e-324, 1e300) | log_uniform(1e-8, 1e8),
     "scaling": one_of("robust", "standard", None),
     "time_dependent": st.booleans(),

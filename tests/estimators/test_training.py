@@ -15,9 +15,9 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, EarlyStopping
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
-from sknode.estimators import _prediction
 from sknode.estimators._scaling import SCALINGS, Scaling
 from sknode.estimators._schedule import SCHEDULES
+from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -360,7 +360,7 @@ def test_a_failed_solve_in_a_prediction_names_the_rows():
 
 
 def test_rows_are_named_by_their_place_in_the_whole_table(monkeypatch):
-    monkeypatch.setattr(_prediction, "ROWS_AT_A_TIME", 100)
+    monkeypatch.setattr(NODENetwork, "rows_at_a_time", 100)
     test_a_failed_solve_in_a_prediction_names_the_rows()
 
 
