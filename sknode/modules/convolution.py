@@ -251,8 +251,9 @@ class ConvDynamics(Dynamics):
         """Return the cotangents of a convolution's input, but for its time."""
         weight = self._weights_back[layer]
         # Its values are not asked for.
-        image = delta.new_empty(1).expand(len(delta), weight.shape[1], *self.image[1:3])
-        pulled, *_ = _backward(delta.movedim(-1, 1), image, weight, [True, False, False])
+        image = delta.new_empty((*delta.shape[:3], weight.shape[1]))
+        of_both = delta.movedim(-1, 1), image.movedim(-1, 1)
+        pulled, *_ = _backward(*of_both, weight, [True, False, False])
         return pulled.movedim(1, -1)
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:

@@ -93,6 +93,17 @@ def test_a_solve_after_rejected_steps_has_the_gradients_of_autograd():
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-11)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("adjoint", ["discrete", "continuous"])
+def test_gradients_on_cuda_are_those_of_the_cpu(adjoint):
+    module, z0 = field(), images()
+    settings = {"solver": "rk4", "n_steps": 3, "adjoint": adjoint}
+    expected = gradients(module, z0, **settings)
+    found = gradients(module.cuda(), z0.cuda(), **settings)
+    torch.testing.assert_close([g.cpu() for g in found], expected, rtol=1e-9, atol=1e-11)
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="n_filters must be a positive integer, got 0"):
         ConvField(1, 0)
