@@ -161,44 +161,47 @@ class ConvTape(Tape):
     def __init__(self, n_stages: int, dynamics: "ConvDynamics") -> None:
         like, image = dynamics.controlled, dynamics.image
         super().__init__(n_stages, dynamics.shape, like)
-        filters = [dynamics.n_filters] * 2
-        widths = [n + dynamics.time_dependent for n in (image[3], *filters)]
-        self.inputs = [Stack(n_stages, (*image[:3], width), like) for width in widths]
-        self.outputs = [
-            stack.blocks[..., :n] for stack, n in zip(self.inputs[1:], filters, strict=True)
-        ]
-        self.saved = self.outputs
+        shapes = [(n_stages, *image[:3], width) for width in dynamics.widths]
+        self.inputs = [like.new_empty(shape) for shape in shapes]
+        self.saved = self.inputs[1:]
         if dynamics.nonlinearity.saves_input:
-            self.saved = [like.new_empty((n_stages, *image[:3], n)) for n in filters]
+            self.saved = [like.new_empty(shape) for shape in shapes[1:]]
             self.buffers += self.saved
-        self.buffers += [stack.blocks for stack in self.inputs]
+        self.buffers += self.inputs
 
 
 class ConvDynamics(Dynamics):
     """The three convolutions and their pullback.
 
-    The pullback's weights leave out those of time, which is not differentiated.
+    A convolution of a channel that is t everywhere is t times one of ones, which is found once
+    for a solve.
     """
 
     def __init__(self, field: ConvField, z0: Tensor) -> None:
         self.image = z0.shape
+        self.widths = (field.n_channels, field.n_filters, field.n_filters)
         self.time_dependent = field.time_dependent
         self.nonlinearity = NONLINEARITIES[field.activation]
-        self.n_filters = field.n_filters
         n = z0[0].numel()
         self.n_controlled = n
         self.shape = (len(z0), n + self.time_dependent)
         self.controlled = z0.new_ones(self.shape[1])
         self.controlled[n:] = 0.0
-        self._ones = z0.new_ones((len(z0), int(self.time_dependent)))
+        self._derivative_of_time = z0.new_ones((len(z0), int(self.time_dependent)))
+        self._ones = z0.new_ones((1, 1, *self.image[1:3]))
 
     def load(self, parameters: Sequence[Tensor]) -> None:
-        self._weights = [_channels_last(weight.detach()) for weight in parameters[::2]]
+        weights = [weight.detach() for weight in parameters[::2]]
         self._biases = [bias.detach() for bias in parameters[1::2]]
-        widths = (self.image[3], self.n_filters, self.n_filters)
-        self._weights_back = [
-            _channels_last(weight[:, :n]) for weight, n in zip(self._weights, widths, strict=True)
-        ]
+        parts = [w.split([n, w.shape[1] - n], 1) for w, n in zip(weights, self.widths, strict=True)]
+        self._weights = [part.contiguous(memory_format=torch.channels_last) for part, _ in parts]
+        self._time_weights = [part for _, part in parts]
+        self._by_time: list[Tensor] = []
+        if self.time_dependent:
+            self._by_time = [
+                conv2d(self._ones, weight, padding="same")[0].movedim(0, -1).contiguous()
+                for weight in self._time_weights
+            ]
 
     def new_tape(self, n_stages: int) -> ConvTape:
         return ConvTape(n_stages, self)
@@ -206,33 +209,26 @@ class ConvDynamics(Dynamics):
     def evaluate(self, tape: Tape, stage: int) -> Tensor:
         assert isinstance(tape, ConvTape)
         x, n = tape.x[stage], self.n_controlled
-        images = [stack[stage] for stack in tape.inputs]
-        images[0][..., : self.image[3]] = x[:, :n].view(self.image)
-        if self.time_dependent:
-            for image in images:
-                image[..., -1] = x[:, n:].view(-1, 1, 1)
-        for i in range(3):
-            image, weight = images[i].movedim(-1, 1), self._weights[i]
-            u = conv2d(image, weight, self._biases[i], padding="same").movedim(1, -1)
-            if i < 2:
-                self._activate(u, tape, i, stage)
-        return torch.cat((u.reshape(self.shape[0], n), self._ones), 1)
-
-    def _activate(self, u: Tensor, tape: ConvTape, layer: int, stage: int) -> None:
-        if self.nonlinearity.saves_input:
-            tape.saved[layer][stage].copy_(u)
-        # Where it is to be there is a channel of time beside, and an activation takes its time.
-        tape.outputs[layer][stage].copy_(self.nonlinearity.write(u, u))
+        t = x[:, n:].view(-1, 1, 1, 1)
+        image = tape.inputs[0][stage].copy_(x[:, :n].view(self.image))
+        for i, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
+            u = conv2d(image.movedim(-1, 1), weight, bias, padding="same").movedim(1, -1)
+            if self.time_dependent:
+                u.addcmul_(t, self._by_time[i])
+            if i == 2:
+                break
+            if self.nonlinearity.saves_input:
+                tape.saved[i][stage].copy_(u)
+            image = self.nonlinearity.write(u, tape.inputs[i + 1][stage])
+        return torch.cat((u.reshape(self.shape[0], n), self._derivative_of_time), 1)
 
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
         if not hasattr(self, "v"):
             self.v = Stack(n_stages, self.shape, self.controlled)
-            widths = (self.n_filters, self.n_filters, self.image[3])
-            shapes = [(n_stages, *self.image[:3], width) for width in widths]
+            shapes = [(n_stages, *self.image[:3], len(bias)) for bias in self._biases]
             self._deltas = [self.controlled.new_empty(shape) for shape in shapes]
             self.cotangents = [self.v.blocks, *self._deltas]
-        layers = zip(self._weights, self._biases, strict=True)
-        self._sums = [torch.zeros_like(tensor) for layer in layers for tensor in layer]
+        self._sums: list[Tensor] = []
 
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
         assert isinstance(tape, ConvTape)
@@ -248,27 +244,31 @@ class ConvDynamics(Dynamics):
             out[:, self.n_controlled :] = 0.0
 
     def _pulled(self, layer: int, delta: Tensor) -> Tensor:
-        """Return the cotangents of a convolution's input, but for its time."""
-        weight = self._weights_back[layer]
+        """Return the cotangents of what went into a convolution, but for its time."""
         # Its values are not asked for.
-        image = delta.new_empty((*delta.shape[:3], weight.shape[1]))
-        of_both = delta.movedim(-1, 1), image.movedim(-1, 1)
-        pulled, *_ = _backward(*of_both, weight, [True, False, False])
-        return pulled.movedim(1, -1)
+        image = delta.new_empty((*delta.shape[:3], self.widths[layer]))
+        wanted = [True, False, False]
+        return _backward(delta, image, self._weights[layer], wanted)[0].movedim(1, -1)
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, ConvTape)
+        t = tape.x.blocks[:n_stages, :, self.n_controlled :].flatten()
         parts: list[Tensor] = []
-        for deltas, stack, weight in zip(self._deltas, tape.inputs, self._weights, strict=True):
-            delta, images = deltas[:n_stages], stack.blocks[:n_stages].flatten(0, 1)
+        for i, (deltas, images) in enumerate(zip(self._deltas, tape.inputs, strict=True)):
+            delta = deltas[:n_stages]
             if weights is not None:
                 delta = delta * weights.view(n_stages, -1, 1, 1, 1)
-            delta = delta.flatten(0, 1)
-            of_both = delta.movedim(-1, 1), images.movedim(-1, 1)
-            _, weight_sum, bias_sum = _backward(*of_both, weight, [False, True, True])
+            delta, image = delta.flatten(0, 1), images[:n_stages].flatten(0, 1)
+            of_weight = [False, True, True]
+            _, weight_sum, bias_sum = _backward(delta, image, self._weights[i], of_weight)
+            if self.time_dependent:
+                by_time = (t @ delta.flatten(1)).view(1, *delta.shape[1:])
+                ones, weight = self._ones.movedim(1, -1), self._time_weights[i]
+                _, time_sum, _ = _backward(by_time, ones, weight, of_weight)
+                weight_sum = torch.cat((weight_sum, time_sum), 1)
             parts += [weight_sum, bias_sum]
-        for total, part in zip(self._sums, parts, strict=True):
-            total.add_(part)
+        before = self._sums or [torch.zeros_like(part) for part in parts]
+        self._sums = [total + part for total, part in zip(before, parts, strict=True)]
 
     def gradients(self) -> list[Tensor | None]:
         return [*self._sums]
@@ -289,15 +289,15 @@ def convolution(
     return layer
 
 
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last)
-
-
 def _backward(
-    v: Tensor, images: Tensor, weight: Tensor, wanted: list[bool]
+    v: Tensor, image: Tensor, weight: Tensor, wanted: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the cotangents of a convolution's input, weight and bias, those that are wanted."""
+    """Return the cotangents of a convolution's input, weight and bias, those that are wanted.
+
+    `v` and `image` have their channels last.
+    """
     padding = [weight.shape[2] // 2] * 2
+    of_both = v.movedim(-1, 1), image.movedim(-1, 1)
     return aten.convolution_backward(
-        v, images, weight, [len(weight)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
+        *of_both, weight, [len(weight)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
     )
