@@ -139,7 +139,8 @@ class NODEImageClassifier(SolverMixin, Classification):
                 f"X must hold images of {_with_channels(known)} channels, rows and columns, "
                 f"got {shape}"
             )
-        self.image_shape_ = shape
+        if learn:
+            self.image_shape_ = shape
         return images.reshape(len(images), -1)
 
     def _learn_rows(self, table: Table) -> None:

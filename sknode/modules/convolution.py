@@ -5,6 +5,7 @@ the larger ones run several times as fast on the CPU as with the channels first.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from ..ode.field import Dynamics, Stack, Tape
+from .linear import draw
 
 __all__ = ["NONLINEARITIES", "ConvField", "convolution"]
 
@@ -125,7 +127,7 @@ class ConvField(nn.Module):
         widths = [n_channels, n_filters, n_filters, n_channels]
         self.layers = nn.ModuleList(
             convolution(n_in + time_dependent, n_out, size, generator)
-            for n_in, n_out, size in zip(widths, widths[1:], SIZES, strict=False)
+            for (n_in, n_out), size in zip(pairwise(widths), SIZES, strict=True)
         )
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
@@ -146,11 +148,10 @@ class ConvField(nn.Module):
 
     def dynamics(self, z0: Tensor) -> Dynamics:
         """Bind the field to solves whose states have the shape of `z0`."""
-        n_channels = self.n_channels
-        if z0.ndim != 4 or z0.shape[3] != n_channels:
+        if z0.ndim != 4 or z0.shape[3] != self.n_channels:
             raise ValueError(
-                f"z0 must have shape (rows, height, width, {n_channels}), as the field has "
-                f"{n_channels} channels, got {(*z0.shape,)}"
+                f"z0 must have shape (rows, height, width, {self.n_channels}), as the field has "
+                f"{self.n_channels} channels, got {(*z0.shape,)}"
             )
         return ConvDynamics(self, z0)
 
@@ -281,14 +282,12 @@ def convolution(
     n_in: int, n_out: int, size: int, generator: torch.Generator | None, stride: int = 1
 ) -> nn.Conv2d:
     """Return a convolution whose numbers are drawn as torch draws them, by a given generator."""
-    layer = nn.Conv2d(
-        n_in, n_out, size, stride=stride, padding=(size - stride + 1) // 2, device="meta"
-    ).to_empty(device="cpu")
-    assert layer.bias is not None
-    bound = layer.weight[0].numel() ** -0.5
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
+    padding = (size - stride + 1) // 2
+    layer = nn.Conv2d(n_in, n_out, size, stride=stride, padding=padding, device="meta")
+    # Where torch makes its tensors now, which for a network that is only looked at is nowhere.
+    layer.weight = nn.Parameter(torch.empty(layer.weight.shape))
+    layer.bias = nn.Parameter(torch.empty(n_out))
+    draw(layer, layer.weight[0].numel(), generator)
     return layer
 
 

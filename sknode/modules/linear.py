@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Linear", "MemberLinear", "linear"]
+__all__ = ["Linear", "MemberLinear", "draw", "linear"]
 
 # Rows whose share of a weight's gradient is one product. How a BLAS adds up more than some hundred
 # rows depends on the number of its threads.
@@ -71,8 +71,13 @@ def linear(
         layer.in_features, layer.out_features = n_in, n_out
         layer.weight = nn.Parameter(torch.empty(n_out, n_in))
         layer.bias = nn.Parameter(torch.empty(n_out))
-    bound = n_in**-0.5
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
+    draw(layer, n_in, generator)
     return layer
+
+
+def draw(layer: nn.Module, fan_in: int, generator: torch.Generator | None) -> None:
+    """Draw the weight and bias of a layer as torch does, by a given generator."""
+    bound = fan_in**-0.5
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)

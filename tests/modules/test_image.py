@@ -60,6 +60,14 @@ def test_the_initial_weights_depend_on_the_generator_alone():
         assert torch.equal(tensor, found[1][name])
 
 
+def test_a_network_that_is_only_looked_at_takes_no_room_and_draws_nothing():
+    before = torch.get_rng_state()
+    with torch.device("meta"):
+        module = ImageNetwork((1, 8, 8), 2, n_filters=3, n_downsamplings=1)
+    assert all(parameter.is_meta for parameter in module.parameters())
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_the_papers_networks_have_the_size_that_the_papers_say():
     # Dupont et al., table 2: 84 thousand parameters, those of the head included.
     for augment_dim, n_filters in ((0, 92), (5, 64)):
