@@ -36,15 +36,6 @@ LINE = np.linspace(-1, 1, 12)[:, None]
 IRIS = load_iris(return_X_y=True)
 
 
-@pytest.fixture(autouse=True)
-def figures():
-    before = mpl.get_backend()
-    mpl.use("Agg")
-    yield
-    plt.close("all")
-    mpl.use(before)
-
-
 @cache
 def plane(**settings):
     """Return a model whose state has two dimensions, or more with augment_dim."""

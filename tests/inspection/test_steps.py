@@ -32,15 +32,6 @@ NAMES = np.array(["inner", "outer"])[1 - CODES]
 ENGINES = ["eager", *(["native"] if native.ENGINE else [])]
 
 
-@pytest.fixture(autouse=True)
-def figures():
-    before = mpl.get_backend()
-    mpl.use("Agg")
-    yield
-    plt.close("all")
-    mpl.use(before)
-
-
 @cache
 def fitted(**settings):
     """Return a model whose field is so wild that rows differ in their steps."""

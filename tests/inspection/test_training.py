@@ -31,15 +31,6 @@ X, Y = make_circles(60, factor=0.5, noise=0.05, random_state=0)
 PANELS = ["loss", "validation score", "evaluations per batch", "steps per row"]
 
 
-@pytest.fixture(autouse=True)
-def figures():
-    before = mpl.get_backend()
-    mpl.use("Agg")
-    yield
-    plt.close("all")
-    mpl.use(before)
-
-
 @cache
 def fitted(**settings):
     return NODEClassifier(**{**QUICK, **settings}).fit(X, Y)

@@ -32,15 +32,6 @@ CIRCLES, CODES = make_circles(40, factor=0.5, noise=0.05, random_state=0)
 LINE = np.linspace(-1, 1, 12)[:, None]
 
 
-@pytest.fixture(autouse=True)
-def figures():
-    before = mpl.get_backend()
-    mpl.use("Agg")
-    yield
-    plt.close("all")
-    mpl.use(before)
-
-
 @cache
 def plane(**settings):
     """Return a model whose state has two dimensions, or more with augment_dim."""

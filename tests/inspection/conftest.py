@@ -1,0 +1,13 @@
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    """Draw without a screen, and leave no figure behind."""
+    before = mpl.get_backend()
+    mpl.use("Agg")
+    yield
+    plt.close("all")
+    mpl.use(before)
