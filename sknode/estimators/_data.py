@@ -12,7 +12,6 @@ from torch import Tensor
 from ._scaling import Scaling
 
 __all__ = [
-    "ROWS_AT_A_TIME",
     "Batches",
     "Rows",
     "Table",
@@ -20,8 +19,7 @@ __all__ = [
     "digest_of",
 ]
 
-# Bounds the memory of what is done with all rows. They do not depend on each other, so neither
-# does what a network makes of them on this number.
+# Bounds the memory of a fingerprint.
 ROWS_AT_A_TIME = 4096
 
 
