@@ -6,6 +6,7 @@ from .estimators import (
     NODEImageClassifier,
     NODERegressor,
     ResNetClassifier,
+    ResNetImageClassifier,
     ResNetRegressor,
 )
 from .exceptions import SolverError, TrainingError, TrainingWarning
@@ -19,6 +20,7 @@ __all__ = [
     "NODEImageClassifier",
     "NODERegressor",
     "ResNetClassifier",
+    "ResNetImageClassifier",
     "ResNetRegressor",
     "SolverError",
     "TrainingError",

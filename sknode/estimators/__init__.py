@@ -1,7 +1,7 @@
 """Neural ODEs, and residual networks beside them, as scikit-learn estimators."""
 
 from .classifier import NODEClassifier
-from .image import NODEImageClassifier
+from .image import NODEImageClassifier, ResNetImageClassifier
 from .regressor import NODERegressor
 from .resnet import ResNetClassifier, ResNetRegressor
 
@@ -10,5 +10,6 @@ __all__ = [
     "NODEImageClassifier",
     "NODERegressor",
     "ResNetClassifier",
+    "ResNetImageClassifier",
     "ResNetRegressor",
 ]

@@ -36,7 +36,7 @@ class SolverMixin(BaseNetwork):
     max_steps: int
     adjoint: str | None
 
-    def _solver_settings(self) -> dict[str, Any]:
+    def _block(self) -> dict[str, Any]:
         n_steps, tableau = self.n_steps, TABLEAUS[self.solver]
         if n_steps is None and not tableau.adaptive:
             n_steps = FIXED_GRID_EVALUATIONS // tableau.n_stages
@@ -55,9 +55,6 @@ class SolverMixin(BaseNetwork):
 @with_solver
 class BaseNODE(SolverMixin, BaseRowNetwork):
     """Base of the estimators that move a row along an ODE."""
-
-    def _block(self) -> dict[str, Any]:
-        return self._solver_settings()
 
 
 def _floats(tolerance: Any) -> float | tuple[float, float]:

@@ -276,9 +276,8 @@ PARAMETERS: dict[str, Parameter] = {
         "int",
         "a non-negative integer",
         lambda value: _integer(value, 0),
-        "Number of convolutions before the ODE that halve height and width each, with as many "
-        "filters as the field: there is less to solve then, and the ODE moves features in place of "
-        "pixels.",
+        "Number of convolutions that first halve height and width each, with as many filters as "
+        "the field: there is less to move then, and what moves are features in place of pixels.",
     ),
     "tolerance": Parameter(
         "float or (float, float)",

@@ -1,24 +1,17 @@
 """Residual networks, the discrete counterparts of Neural ODEs."""
 
-from typing import Any
-
 from ._classification import Classification
 from ._params import documented, with_parameters
 from ._regression import Regression
+from ._residual import BlocksMixin, with_blocks
 from ._rows import BaseRowNetwork
 
 __all__ = ["ResNetClassifier", "ResNetRegressor"]
 
 
-@with_parameters("kinetic_penalty", n_blocks=4, shared_weights=False)
-class BaseResNet(BaseRowNetwork):
-    """Base of the estimators whose block is a sequence of residual ones."""
-
-    def _block(self) -> dict[str, Any]:
-        n_blocks = int(self.n_blocks)
-        if self.shared_weights:
-            return {"solver": "euler", "n_steps": n_blocks}
-        return {"n_blocks": n_blocks}
+@with_blocks
+class BaseResNet(BlocksMixin, BaseRowNetwork):
+    """Base of the estimators that move a row by residual blocks."""
 
 
 @documented

@@ -149,8 +149,7 @@ class TrainingDisplay:
 
         Parameters
         ----------
-        estimator : NODEClassifier, NODERegressor, NODEImageClassifier, ResNetClassifier, \
-ResNetRegressor, or a Pipeline that ends in one
+        estimator : estimator of sknode, or a Pipeline that ends in one
             The fitted estimator.
         name : str or None, default=None
             Its name; None: that of its class.

@@ -1,4 +1,4 @@
-"""The network for images: down-sampling, augmentation, a convolutional Neural ODE, head."""
+"""The network for images: down-sampling, augmentation, a convolutional block, head."""
 
 from collections.abc import Sequence
 from math import prod
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .block import ODEBlock
 from .convolution import ConvField, convolution
 from .linear import linear
+from .residual import ResidualBlocks
 
 __all__ = ["ImageNetwork"]
 
@@ -18,6 +19,8 @@ MOST_AT_A_TIME = 2**24
 
 class ImageNetwork(nn.Module):
     """The map from an image to the outputs, through a convolutional Neural ODE.
+
+    In place of the ODE there may be its discrete counterpart, blocks z ← z + f_k(z).
 
     Parameters
     ----------
@@ -32,6 +35,9 @@ class ImageNetwork(nn.Module):
     n_downsamplings : int, default=0
         Number of convolutions before the ODE, each with `n_filters` channels and half the height
         and width.
+    n_blocks : int or None, default=None
+        Number of residual blocks, each with a field of its own, in place of the ODE. Their fields
+        do not depend on time, and there is no solver.
     solver, tolerance, n_steps, max_steps, adjoint, kinetic_energy
         As in `ODEBlock`.
 
@@ -41,7 +47,7 @@ class ImageNetwork(nn.Module):
         The convolutions before the ODE.
     state_shape : tuple of int
         Height, width and channels of a state.
-    block : ODEBlock
+    block : ODEBlock or ResidualBlocks
         The way from z(0) to z(1).
     head : nn.Linear
         The map from z(1) to the outputs.
@@ -78,6 +84,7 @@ class ImageNetwork(nn.Module):
         activation: str = "relu",
         n_downsamplings: int = 0,
         time_dependent: bool = True,
+        n_blocks: int | None = None,
         solver: str = "dopri5",
         tolerance: float | tuple[float, float] = 1e-3,
         n_steps: int | None = None,
@@ -101,21 +108,29 @@ class ImageNetwork(nn.Module):
                 [convolution(n_channels, n_filters, 4, generator, stride=2), nn.ReLU()]
             )
             n_channels, height, width = n_filters, height // 2, width // 2
-        self.state_shape = (height, width, n_channels + augment_dim)
-        field = ConvField(self.state_shape[2], n_filters, activation, time_dependent, generator)
-        with torch.no_grad():
-            # A slow flow needs few steps.
-            for parameter, factor in zip(field.layers[-1].parameters(), (0.01, 0.0), strict=True):
-                parameter.mul_(factor)
-        self.block = ODEBlock(
-            field,
-            solver=solver,
-            tolerance=tolerance,
-            n_steps=n_steps,
-            max_steps=max_steps,
-            adjoint=adjoint,
-            kinetic_energy=kinetic_energy,
-        )
+        n_channels += augment_dim
+        fields = [
+            ConvField(
+                n_channels, n_filters, activation, time_dependent and n_blocks is None, generator
+            )
+            for _ in range(n_blocks or 1)
+        ]
+        for field in fields:
+            _slow_down(field)
+        self.block: ODEBlock | ResidualBlocks
+        if n_blocks is None:
+            self.block = ODEBlock(
+                fields[0],
+                solver=solver,
+                tolerance=tolerance,
+                n_steps=n_steps,
+                max_steps=max_steps,
+                adjoint=adjoint,
+                kinetic_energy=kinetic_energy,
+            )
+        else:
+            self.block = ResidualBlocks(fields, kinetic_energy=kinetic_energy)
+        self.state_shape = (height, width, n_channels)
         self.head = linear(prod(self.state_shape), n_outputs, generator)
         self.rows_at_a_time = max(1, MOST_AT_A_TIME // (height * width * n_filters))
 
@@ -145,3 +160,10 @@ class ImageNetwork(nn.Module):
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
         """Return the states (len(times), rows, height · width · channels)."""
         return self.block.trajectory(self.start(x), times).flatten(2)
+
+
+def _slow_down(field: ConvField) -> None:
+    """Let a field hardly move anything yet: a slow flow needs few steps."""
+    with torch.no_grad():
+        for parameter, factor in zip(field.layers[-1].parameters(), (0.01, 0.0), strict=True):
+            parameter.mul_(factor)

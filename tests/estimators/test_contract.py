@@ -11,6 +11,7 @@ from sknode import (
     NODEImageClassifier,
     NODERegressor,
     ResNetClassifier,
+    ResNetImageClassifier,
     ResNetRegressor,
     preset,
 )
@@ -56,7 +57,12 @@ BLOCKS = [
 # The others' defaults take some minutes: they are checked by `make fuzz`.
 DEFAULTS = [NODEClassifier(), NODERegressor()]
 if "SKNODE_FUZZ" in os.environ:
-    DEFAULTS += [ResNetClassifier(), ResNetRegressor(), NODEImageClassifier()]
+    DEFAULTS += [
+        ResNetClassifier(),
+        ResNetRegressor(),
+        NODEImageClassifier(),
+        ResNetImageClassifier(),
+    ]
 
 
 @parametrize_with_checks(DEFAULTS)
@@ -64,16 +70,11 @@ def test_the_defaults_keep_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+LEARNING = {"max_epochs": 8, "learning_rate": 0.1, "batch_size": 128, "early_stopping": False}
 IMAGES = [
-    NODEImageClassifier(
-        n_filters=3,
-        max_epochs=8,
-        learning_rate=0.1,
-        batch_size=128,
-        early_stopping=False,
-        **settings,
-    )
-    for settings in ({}, {"solver": "bosh3", "n_steps": 1, "adjoint": "continuous"})
+    NODEImageClassifier(**LEARNING, n_filters=3),
+    NODEImageClassifier(**LEARNING, n_filters=3, solver="bosh3", n_steps=1, adjoint="continuous"),
+    ResNetImageClassifier(**LEARNING, n_filters=3, n_blocks=2),
 ]
 
 

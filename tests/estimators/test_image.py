@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 import sknode
-from sknode import NODEImageClassifier
+from sknode import NODEImageClassifier, ResNetImageClassifier
 from sknode.inspection import solver_consistency
 
 DIGITS = load_digits()
@@ -20,8 +20,13 @@ def fitted(X=IMAGES[:300], y=LABELS[:300], **settings):
     return NODEImageClassifier(**{**QUICK, **settings}).fit(X, y)
 
 
-def test_digits_are_told_apart():
-    model = fitted(IMAGES[:1200], LABELS[:1200], n_filters=16, max_epochs=20)
+def residual(X=IMAGES[:300], y=LABELS[:300], **settings):
+    return ResNetImageClassifier(**{**QUICK, **settings}).fit(X, y)
+
+
+@pytest.mark.parametrize("fit", [fitted, residual])
+def test_digits_are_told_apart(fit):
+    model = fit(IMAGES[:1200], LABELS[:1200], n_filters=16, max_epochs=20)
     assert model.score(IMAGES[1200:], LABELS[1200:]) > 0.92
 
 
@@ -120,8 +125,34 @@ def test_it_lives_in_pipelines_and_searches():
     assert search.predict(DIGITS.data[200:210]).shape == (10,)
 
 
-def test_it_is_saved_and_loaded(tmp_path):
-    model = fitted(n_downsamplings=1)
+def test_shared_blocks_learn_what_an_ode_learns_with_eulers_method():
+    blocks = residual(n_blocks=3, shared_weights=True, n_downsamplings=1)
+    euler = fitted(solver="euler", n_steps=3, n_downsamplings=1)
+    assert blocks.n_parameters_ == euler.n_parameters_
+    np.testing.assert_array_equal(blocks.predict_proba(IMAGES), euler.predict_proba(IMAGES))
+
+
+def test_blocks_have_the_hyperparameters_of_the_ode_but_the_solvers():
+    solver = {"solver", "tolerance", "n_steps", "max_steps", "adjoint"}
+    own, theirs = ResNetImageClassifier().get_params(), NODEImageClassifier().get_params()
+    assert set(own) == set(theirs) - solver | {"n_blocks", "shared_weights"}
+    assert all(own[name] == theirs[name] for name in set(own) & set(theirs))
+
+
+def test_blocks_have_weights_of_their_own_and_move_the_image_one_after_the_other():
+    sizes = [residual(n_blocks=n, augment_dim=2).n_parameters_ for n in (1, 2, 3)]
+    # Convolutions of 3 to 4, 4 to 4 and 4 to 3 channels, of 1, 9 and 1 pixels, with their biases.
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == 16 + 148 + 15
+    model = residual(n_blocks=2, augment_dim=2)
+    assert model.history_[-1]["nfe_forward"] == 2
+    states = model.trajectory(IMAGES[:5], [0.0, 0.25, 0.5, 1.0])
+    np.testing.assert_allclose(states[1], (states[0] + states[2]) / 2, rtol=1e-5, atol=1e-6)
+    assert np.abs(states[2] - states[0]).max() > 1e-3 < np.abs(states[3] - states[2]).max()
+
+
+@pytest.mark.parametrize("fit", [fitted, residual])
+def test_it_is_saved_and_loaded(fit, tmp_path):
+    model = fit(n_downsamplings=1)
     sknode.save(model, tmp_path / "model")
     loaded = sknode.load(tmp_path / "model")
     assert loaded.image_shape_ == (1, 8, 8)
@@ -134,6 +165,7 @@ def test_its_solver_can_be_refined():
     assert found.tight_nfe > 4
 
 
-def test_it_is_not_exported(tmp_path):
-    with pytest.raises(TypeError, match="got NODEImageClassifier"):
-        sknode.export_onnx(fitted(), tmp_path / "model")
+@pytest.mark.parametrize("fit", [fitted, residual])
+def test_it_is_not_exported(fit, tmp_path):
+    with pytest.raises(TypeError, match=r"got (NODE|ResNet)ImageClassifier"):
+        sknode.export_onnx(fit(), tmp_path / "model")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sknode.modules import ImageNetwork
+from sknode.modules import ImageNetwork, ResidualBlocks
 
 
 def network(**settings):
@@ -41,6 +41,16 @@ def test_every_downsampling_halves_height_and_width(n, state_shape):
 def test_an_image_that_cannot_be_halved_is_refused():
     with pytest.raises(ValueError, match="6×5 pixels cannot be halved n_downsamplings=3 times"):
         network(n_downsamplings=3)
+
+
+def test_blocks_in_place_of_the_ode_have_a_field_each_without_time():
+    module, x = network(n_blocks=2).eval(), rows()
+    assert isinstance(module.block, ResidualBlocks)
+    z = module.start(x)
+    for step in module.block.ordered:
+        assert not step.field.time_dependent
+        z = z + step.field(torch.zeros(()), z)
+    torch.testing.assert_close(module.block(module.start(x)), z)
 
 
 def test_the_states_on_the_way_begin_and_end_where_the_block_does():

@@ -1,0 +1,109 @@
+"""What the estimators for images have in common: channels, down-sampling and field."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from torch import nn
+
+from ..modules import ImageNetwork
+from ._base import BaseNetwork
+from ._data import Table
+from ._params import with_parameters
+from ._scaling import Scaling, standard_scaling
+
+__all__ = ["BaseImageNetwork"]
+
+
+@with_parameters(
+    "augment_dim",
+    image_shape=None,
+    n_filters=64,
+    activation="relu",
+    n_downsamplings=0,
+    augment_dim=5,
+    max_epochs=30,
+)
+class BaseImageNetwork(BaseNetwork):
+    """Base of the estimators of images."""
+
+    image_shape_: tuple[int, ...] | None
+
+    def trajectory(self, X, times) -> np.ndarray:
+        """Return the states on their way from z(0), the augmented image, to z(1).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, [channels,] height, width) or (n_samples, n_features)
+            The images.
+        times : array-like of shape (n_times,)
+            Strictly increasing times, not negative. The network has learned the way from 0 to 1.
+
+        Returns
+        -------
+        ndarray of shape (n_times, n_samples, channels + augment_dim, height, width)
+            The states.
+
+        Raises
+        ------
+        ValueError
+            If the times are not as described.
+        SolverError
+            If a row cannot be solved; it is named.
+        """
+        states = self._states(X, times)
+        images = states.reshape(*states.shape[:2], *self.net_.module_.state_shape)
+        return np.moveaxis(images, -1, 2)
+
+    @abstractmethod
+    def _block(self) -> dict[str, Any]:
+        """Return the arguments of `ImageNetwork` by which its block is made."""
+
+    def _network(self, n_outputs: int) -> tuple[type[nn.Module], dict[str, Any]]:
+        return ImageNetwork, {
+            "image_shape": list(_with_channels(self.image_shape_)),
+            "n_outputs": n_outputs,
+            "augment_dim": int(self.augment_dim),
+            "n_filters": int(self.n_filters),
+            "activation": self.activation,
+            "n_downsamplings": int(self.n_downsamplings),
+            "time_dependent": bool(self.time_dependent),
+            **self._block(),
+        }
+
+    def _as_matrix(self, X: Any, *, learn: bool) -> Any:
+        known = self.image_shape if learn else self.image_shape_
+        images = None if sparse.issparse(X) else np.asarray(X)
+        if images is None or images.ndim not in (3, 4):
+            if learn:
+                self.image_shape_ = known
+            return X
+        shape = _with_channels(images.shape[1:])
+        if known is not None and shape != _with_channels(known):
+            raise ValueError(
+                f"X must hold images of {_with_channels(known)} channels, rows and columns, "
+                f"got {shape}"
+            )
+        if learn:
+            self.image_shape_ = shape
+        return images.reshape(len(images), -1)
+
+    def _learn_rows(self, table: Table) -> None:
+        n_features = table.X.shape[1]
+        shape = self.image_shape_ = _with_channels(self.image_shape_ or (1, n_features))
+        if np.prod(shape) != n_features:
+            raise ValueError(
+                f"image_shape={self.image_shape} does not fit the {n_features} columns of X"
+            )
+        dense = table.X.toarray() if sparse.issparse(table.X) else table.X
+        n_pixels = shape[1] * shape[2]
+        pixels = dense.reshape(len(dense), shape[0], n_pixels).swapaxes(1, 2).reshape(-1, shape[0])
+        weight = None if table.weight is None else np.repeat(table.weight, n_pixels)
+        center, scale, _ = standard_scaling(pixels, weight, "X")
+        self.scaling_ = Scaling(np.repeat(center, n_pixels), np.repeat(scale, n_pixels))
+
+
+def _with_channels(shape: Any) -> tuple[int, int, int]:
+    n_channels, height, width = (1, *shape) if len(shape) == 2 else shape
+    return int(n_channels), int(height), int(width)
