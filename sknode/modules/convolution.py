@@ -236,23 +236,24 @@ class ConvDynamics(Dynamics):
         delta = self._deltas[2][stage]
         delta.copy_(self.v[stage][:, : self.n_controlled].view(self.image))
         for i in (2, 1):
-            before = self._deltas[i - 1][stage]
-            before.copy_(self._pulled(i, delta))
+            before = self._pull(i, delta, self._deltas[i - 1][stage])
             self.nonlinearity.pull(before, tape.saved[i - 1][stage])
             delta = before
         if out is not None:
-            out[:, : self.n_controlled] = self._pulled(0, delta).reshape(self.shape[0], -1)
+            image = self._pull(0, delta, torch.empty_like(self._deltas[2][stage]))
+            out[:, : self.n_controlled] = image.view(self.shape[0], -1)
             out[:, self.n_controlled :] = 0.0
 
-    def _pulled(self, layer: int, delta: Tensor) -> Tensor:
-        """Return the cotangents of what went into a convolution, but for its time."""
+    def _pull(self, layer: int, delta: Tensor, out: Tensor) -> Tensor:
+        """Write the cotangents of what went into a convolution, but for its time, and return out."""
         weight = self._weights[layer]
         if weight.shape[2] == 1:
             # So few channels are multiplied faster than convolved.
-            return delta @ weight[:, :, 0, 0]
-        # Its values are not asked for.
-        image = delta.new_empty((*delta.shape[:3], self.widths[layer]))
-        return _backward(delta, image, weight, [True, False, False])[0].movedim(1, -1)
+            torch.mm(delta.flatten(0, 2), weight[:, :, 0, 0], out=out.view(-1, out.shape[3]))
+            return out
+        # The values of the image, here `out`, are not asked for.
+        image, *_ = _backward(delta, out, weight, [True, False, False])
+        return out.copy_(image.movedim(1, -1))
 
     def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
         assert isinstance(tape, ConvTape)
