@@ -245,7 +245,7 @@ class ConvDynamics(Dynamics):
             out[:, self.n_controlled :] = 0.0
 
     def _pull(self, layer: int, delta: Tensor, out: Tensor) -> Tensor:
-        """Write the cotangents of what went into a convolution, but for its time, and return out."""
+        """Write the cotangents of what went into a convolution, without its time; return out."""
         weight = self._weights[layer]
         if weight.shape[2] == 1:
             # So few channels are multiplied faster than convolved.
