@@ -50,7 +50,7 @@ MAP = [
     {"estimators._node"},
     {"estimators.classifier", "estimators.image", "estimators.regressor", "estimators.resnet"},
     {"estimators"},
-    {"inspection", "persistence", "export", "datasets", "presets", "tables"},
+    {"inspection", "persistence", "export", "datasets", "presets", "search_spaces", "tables"},
 ]
 HEIGHT = {name: height for height, row in enumerate(MAP) for name in row}
 FILES = {
