@@ -28,11 +28,20 @@ class Solution(NamedTuple):
     Attributes
     ----------
     z : Tensor of shape ``(len(t), rows, *state)``
-        z[i] is the state at t[i]; z[0] is the initial state.
+        The states: z[i] is that at t[i], z[0] the initial one.
     stats : Stats
         Steps and evaluations.
     kinetic_energy : Tensor of shape (rows,), or None
         What ``odeint(..., kinetic_energy=True)`` finds.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknode.modules import MLPField
+    >>> from sknode.ode import odeint
+    >>> z, stats, energy = odeint(MLPField(2), torch.ones(3, 2), torch.tensor([0.0, 0.5, 1.0]))
+    >>> z.shape, stats.accepted.shape, energy
+    (torch.Size([3, 3, 2]), torch.Size([3]), None)
     """
 
     z: Tensor
@@ -60,17 +69,17 @@ def odeint(
     Parameters
     ----------
     field : nn.Module
-        f, called as `field(t, z)` with z of shape ``(rows, *state)`` and t of shape (rows, 1, ...),
-        one time per row; it returns the derivative, of the shape of z. Gradients flow to its
-        `parameters()`. A row of its result must depend on that row of z alone.
+        The field f, called as `field(t, z)` with z of shape ``(rows, *state)`` and t of shape
+        (rows, 1, ...), one time per row; it returns the derivative, of the shape of z. Gradients
+        flow to its `parameters()`. A row of its result must depend on that row of z alone.
     z0 : Tensor of shape ``(rows, *state)``, float32 or float64
         The states at t[0].
     t : Tensor of shape (n_times,), n_times >= 2
         Strictly increasing or decreasing times at which the states are wanted. They are not
         differentiated.
     solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
-        The Runge-Kutta method. The last three estimate their error and choose their steps, unless
-        `n_steps` is given.
+        The Runge-Kutta method [2]_. The last three estimate their error and choose their steps,
+        unless `n_steps` is given.
     tolerance : float or (float, float), default=1e-3
         Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
         A step of a row is accepted if its estimated error, in the root mean square over the
@@ -84,7 +93,7 @@ def odeint(
     adjoint : {"discrete", "continuous", None}, default="discrete"
         How the backward pass differentiates. "discrete": a reverse sweep through the accepted
         steps, the exact gradient of what was computed for the steps taken; memory grows with the
-        steps. "continuous": the adjoint ODE solved backwards, whose memory does not; its
+        steps. "continuous": the adjoint ODE [1]_ solved backwards, whose memory does not; its
         gradient is as exact as `adjoint_tolerance`. None: autograd through the steps, for fields
         whose gradient is itself to be differentiated.
     adjoint_tolerance : float, (float, float) or None, default=None
@@ -122,8 +131,8 @@ def odeint(
     .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
        NeurIPS 2018.
     .. [2] Hairer, Nørsett, Wanner, "Solving Ordinary Differential Equations I", Springer 1993.
-    .. [3] Finlay, Jacobsen, Nurbekyan, Oberman, "How to train your neural ODE: the world of
-       Jacobian and kinetic regularization", ICML 2020.
+    .. [3] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
+       Jacobian and Kinetic Regularization", ICML 2020.
 
     Examples
     --------
@@ -176,7 +185,7 @@ def solve(
     _check_start(z0, parameters)
     if settings.engine != "eager":
         if form is not None and settings.adjoint is not None and native.serves(form, z0):
-            return native.solve(form, parameters, z0, times, settings, pool)
+            return native.solve(form, form.parameters, z0, times, settings, pool)
         if settings.engine == "native":
             raise ValueError(
                 "engine='native' serves fields with a dense form, such as MLPField, and states "

@@ -9,6 +9,7 @@ from sknode.ode import TABLEAUS, odeint
 from sknode.ode.field import (
     ClosedFormField,
     DenseField,
+    DenseForm,
     ModuleDynamics,
     Stack,
     Tape,
@@ -52,6 +53,29 @@ def test_the_closed_form_is_the_module_itself(activation, solver, time_dependent
     assert torch.equal(stats.nfe, expected_stats.nfe)
     assert stats.nfe_forward == expected_stats.nfe_forward
     assert stats.nfe_backward == expected_stats.nfe_backward
+
+
+class Tied(nn.Module):
+    """-Wᵀ tanh(W z): dense layers that are computed, and no pullback by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(rows(5, 3))
+
+    def dense_form(self):
+        zeros = self.weight.new_zeros
+        return DenseForm([self.weight, -self.weight.T], [zeros(5), zeros(3)], "tanh", False)
+
+    def forward(self, t, z):
+        return -torch.tanh(z @ self.weight.T) @ self.weight
+
+
+@pytest.mark.parametrize("engine", ["eager", "auto"])
+@pytest.mark.parametrize("adjoint", ["discrete", "continuous", None])
+def test_dense_layers_that_are_computed_need_no_closed_form(engine, adjoint):
+    found, _ = states_and_gradients(Tied(), engine=engine, adjoint=adjoint)
+    expected, _ = states_and_gradients(Counted(Tied()), adjoint=adjoint)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("sizes", [(), (1,), (7,), (2, 9, 2)])
