@@ -61,6 +61,7 @@ ENTRIES = {
 # scikit-learn adds up all numbers to see whether they are finite, and numpy would warn of a sum
 # that is not.
 LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
+DOCUMENTATION = "https://sknode.readthedocs.io/en/stable/"
 
 
 class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -71,6 +72,10 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     scaling_: Scaling
     # Unless it is a hyperparameter.
     n_members = 1
+
+    # Where the diagram of an estimator in a notebook leads to.
+    _doc_link_module = "sknode"
+    _doc_link_template = DOCUMENTATION + "api/estimators.html#sknode.{estimator_name}"
 
     def __init__(
         self,
@@ -208,15 +213,17 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows, not negative; a row of weight 2 counts as two rows, and one of
             weight 0 as none.
-        X_val, y_val : array-like or None, default=None
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features) or None, default=None
             Rows to validate by, in place of a part of X. With `early_stopping=False` they are
             only reported on in `history_`.
-        sample_weight_val : array-like or None, default=None
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None, default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,) or None, default=None
             Their weights.
 
         Returns
         -------
-        self : object
+        Self
             The fitted estimator.
 
         Raises
