@@ -55,6 +55,15 @@ class ImageData(NamedTuple):
         The images of the test set.
     y_test : ndarray of shape (n_test,), dtype int64
         Their labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknode.datasets import ImageData
+    >>> X, y = np.zeros((3, 28, 28), dtype=np.uint8), np.arange(3)
+    >>> digits = ImageData(X[:2], y[:2], X[2:], y[2:])
+    >>> digits.X_train.shape, digits.y_test
+    ((2, 28, 28), array([2]))
     """
 
     X_train: np.ndarray
@@ -450,7 +459,7 @@ def lane_emden(xi: ArrayLike, index: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_xi, 2)
-        θ and dθ/dξ at each distance.
+        The values of θ and dθ/dξ at each distance.
 
     Raises
     ------

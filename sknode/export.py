@@ -64,6 +64,18 @@ class Export(NamedTuple):
     deviation : float
         Largest absolute difference between what the graph and what the estimator predicted;
         infinite where the graph overflowed.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from sknode import NODEClassifier, export_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = NODEClassifier(max_epochs=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path, n_steps, deviation = export_onnx(classifier, os.path.join(folder, "iris.onnx"))
+    >>> path.name, n_steps, deviation < 1e-4
+    ('iris.onnx', 1, True)
     """
 
     path: Path

@@ -134,7 +134,23 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
 
     See Also
     --------
-    save : How to write one; an example.
+    save : How to write one.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import sknode
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = sknode.NODEClassifier(max_epochs=1, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "iris.safetensors")
+    ...     sknode.save(classifier, path)
+    ...     again = sknode.load(path, device="cpu")
+    >>> again
+    NODEClassifier(max_epochs=1, random_state=0)
+    >>> bool((again.predict(X) == classifier.predict(X)).all())
+    True
     """
     path = Path(path)
     contents = read(path, "model")

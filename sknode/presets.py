@@ -34,8 +34,8 @@ def preset(name: str, estimator: type[BaseNetwork] = BaseNODE) -> dict[str, Any]
     name : {"fast", "default", "accurate", "classical"}
         "default": what the estimators have where nothing is said. "fast": about a
         third of the time of a fit. "accurate": about three times the time. "classical": the
-        plain Neural ODE of the papers, which moves the standardised row itself with an adaptive
-        solver.
+        plain Neural ODE of the papers [1]_, which moves the standardised row itself with an
+        adaptive solver.
     estimator : type
         Whose hyperparameters they are to be, such as ResNetClassifier, which has no solver; by
         default those that NODEClassifier and NODERegressor have in common.
@@ -50,6 +50,11 @@ def preset(name: str, estimator: type[BaseNetwork] = BaseNODE) -> dict[str, Any]
     ------
     ValueError
         If the name is not known.
+
+    References
+    ----------
+    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
+       NeurIPS 2018.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Classification(ClassifierMixin, BaseNetwork):
 
         Returns
         -------
-        self : object
+        Self
             The fitted estimator.
 
         Raises

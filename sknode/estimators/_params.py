@@ -439,7 +439,7 @@ PARAMETERS: dict[str, Parameter] = {
         "list or None",
         "a list of skorch callbacks or (name, callback) pairs, or None",
         _callbacks,
-        "skorch callbacks; copies of them are used. Those of scikit-learn are set by "
+        "Callbacks of skorch; copies of them are used. Those of scikit-learn are set by "
         "`set_callbacks`.",
     ),
     "checkpoint": Parameter(

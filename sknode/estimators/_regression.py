@@ -43,7 +43,7 @@ class Regression(RegressorMixin, BaseNetwork):
 
         Returns
         -------
-        self : object
+        Self
             The fitted estimator.
 
         Raises

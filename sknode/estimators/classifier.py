@@ -35,6 +35,9 @@ class NODEClassifier(Classification, BaseNODE):
     scaling_ : Scaling
         `center` and `scale`, each of shape (n_features,), by which the inputs are brought to size
         one, and whether that `clips`.
+    periodic_features_ : ndarray of int, shape (n_periodic,)
+        The features that take more than two values, of which the periodic lift has functions;
+        of sparse X none.
     {attributes}
 
     See Also

@@ -78,10 +78,10 @@ class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
 class ResNetImageClassifier(BlocksMixin, Classification, BaseImageNetwork):
     """Classifier of images by a residual network, the discrete counterpart of a Neural ODE.
 
-    It moves the standardised image, with further channels of zeros, by `n_blocks` residual blocks,
-    z ← z + f_k(z), each of three convolutions, and reads the classes' log-odds off the last z by a
-    linear map. Fields, head and training are those of `NODEImageClassifier`, so that a comparison
-    of the two compares blocks with an ODE and nothing else.
+    It moves the standardised image, with further channels of zeros, by `n_blocks` residual blocks
+    [1]_, z ← z + f_k(z), each of three convolutions, and reads the classes' log-odds off the last z
+    by a linear map. Fields, head and training are those of `NODEImageClassifier`, so that a
+    comparison of the two compares blocks with an ODE and nothing else.
 
     Images are given as they are, (n_samples, height, width) or (n_samples, channels, height,
     width), or as rows of a matrix with `image_shape`, as pipelines want them. What is said below of

@@ -30,6 +30,9 @@ class NODERegressor(Regression, BaseNODE):
         targets are brought to size one, and whether that `clips`.
     link_ : {"identity", "log"}
         The function of the mean that the network learns, "log" for the loss "poisson".
+    periodic_features_ : ndarray of int, shape (n_periodic,)
+        The features that take more than two values, of which the periodic lift has functions;
+        of sparse X none.
     {attributes}
 
     See Also

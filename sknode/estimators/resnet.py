@@ -20,10 +20,10 @@ class BaseResNet(BlocksMixin, BaseRowNetwork):
 class ResNetClassifier(Classification, BaseResNet):
     """Classifier by a residual network, the discrete counterpart of a Neural ODE.
 
-    It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks,
-    z ← z + f_k(z), and reads the classes' log-odds off the last z by a linear map. Lift, fields,
-    head and training are those of `NODEClassifier`, so that a comparison of the two compares
-    blocks with an ODE and nothing else.
+    It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks
+    [1]_, z ← z + f_k(z), and reads the classes' log-odds off the last z by a linear map. Lift,
+    fields, head and training are those of `NODEClassifier`, so that a comparison of the two
+    compares blocks with an ODE and nothing else.
 
     Parameters
     ----------
@@ -40,6 +40,9 @@ class ResNetClassifier(Classification, BaseResNet):
     scaling_ : Scaling
         `center` and `scale`, each of shape (n_features,), by which the inputs are brought to size
         one, and whether that `clips`.
+    periodic_features_ : ndarray of int, shape (n_periodic,)
+        The features that take more than two values, of which the periodic lift has functions;
+        of sparse X none.
     {attributes}
 
     See Also
@@ -73,10 +76,10 @@ class ResNetClassifier(Classification, BaseResNet):
 class ResNetRegressor(Regression, BaseResNet):
     """Regressor by a residual network, the discrete counterpart of a Neural ODE.
 
-    It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks,
-    z ← z + f_k(z), and reads the standardised target, or several, off the last z by a linear map.
-    Lift, fields, head and training are those of `NODERegressor`, so that a comparison of the two
-    compares blocks with an ODE and nothing else.
+    It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks
+    [1]_, z ← z + f_k(z), and reads the standardised target, or several, off the last z by a linear
+    map. Lift, fields, head and training are those of `NODERegressor`, so that a comparison of the
+    two compares blocks with an ODE and nothing else.
 
     Parameters
     ----------
@@ -91,6 +94,9 @@ class ResNetRegressor(Regression, BaseResNet):
         targets are brought to size one, and whether that `clips`.
     link_ : {"identity", "log"}
         The function of the mean that the network learns, "log" for the loss "poisson".
+    periodic_features_ : ndarray of int, shape (n_periodic,)
+        The features that take more than two values, of which the periodic lift has functions;
+        of sparse X none.
     {attributes}
 
     See Also

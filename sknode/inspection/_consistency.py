@@ -31,6 +31,17 @@ class SolverConsistency(NamedTuple):
         deviations of the target in training.
     nfe, tight_nfe : float
         Evaluations of the field that a row takes part in, the mean over the rows (and members).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknode import NODEClassifier
+    >>> from sknode.inspection import solver_consistency
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = NODEClassifier(solver="rk4", max_epochs=5, random_state=0).fit(X, y)
+    >>> found = solver_consistency(classifier, X, y)
+    >>> found.nfe, found.tight_nfe > 4
+    (4.0, True)
     """
 
     score: float
@@ -65,8 +76,13 @@ def solver_consistency(
         Rows, best those that the estimator was not trained on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their targets.
-    solver, tolerance, max_steps
-        The tight solver, as in the estimators.
+    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
+        The Runge-Kutta method of the tight solver. Those without an error estimate, the first
+        four, take a single step.
+    tolerance : float or (float, float), default=1e-6
+        Its relative and absolute tolerance: one number for both or a pair.
+    max_steps : int, default=10_000
+        It gives up after so many steps.
 
     Returns
     -------
@@ -76,7 +92,9 @@ def solver_consistency(
     Raises
     ------
     TypeError
-        If it is no estimator of sknode.
+        If it is no estimator of sknode with a solver.
+    NotFittedError
+        If it is not fitted.
     ValueError
         If a setting of the tight solver is not allowed.
     SolverError

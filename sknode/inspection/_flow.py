@@ -53,7 +53,7 @@ class FlowDisplay:
         dimension and is drawn over time.
     explained : ndarray of shape (2,) or None, default=None
         The part of the states' variance, over all rows and times, that lies along each coordinate.
-    xlabel, ylabel : str, default="" and ""
+    xlabel, ylabel : str, default=""
         Names of the coordinates.
 
     Attributes
@@ -141,8 +141,10 @@ class FlowDisplay:
             The dimensions of the state that are drawn. None: both if there are two, else the two
             principal components of the states at all times together. A state of one dimension is
             drawn over time.
-        axes, cmap
-            As in `plot`.
+        axes : matplotlib Axes, array-like of them or None, default=None
+            Where to draw, as in `plot`.
+        cmap : str, matplotlib Colormap or None, default=None
+            Colours of the classes or values, as in `plot`.
 
         Returns
         -------
@@ -190,7 +192,7 @@ class FlowDisplay:
 
         Returns
         -------
-        self : FlowDisplay
+        FlowDisplay
             The display.
 
         Raises
@@ -228,7 +230,7 @@ class FlowDisplay:
         dpi : float, default=100
             Pixels an inch; a frame is 5.5 inches wide.
         cmap : str, matplotlib Colormap or None, default=None
-            As in `plot`.
+            Colours of the classes or values, as in `plot`.
 
         Raises
         ------

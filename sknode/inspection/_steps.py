@@ -30,9 +30,9 @@ N_TICKS = 5
 class StepDisplay:
     """The sizes of the solver's steps, over time and over rows.
 
-    An adaptive solver takes small steps where a row's way bends sharply, so its steps tell which
-    rows are hard, and when. Rows are drawn in the order of their number of steps, the hardest on
-    top. The last step of a row ends where time does, and may be small for that alone.
+    An adaptive solver takes small steps where a row's way bends sharply [1]_, so its steps tell
+    which rows are hard, and when. Rows are drawn in the order of their number of steps, the hardest
+    on top. The last step of a row ends where time does, and may be small for that alone.
 
     It is best made by `from_estimator`.
 
@@ -52,8 +52,7 @@ class StepDisplay:
     Attributes
     ----------
     order : ndarray of shape (n_samples,)
-        The rows from the bottom of the picture to its top: label by label, and of each label
-        those with the fewest steps first.
+        The rows from the bottom up: label by label, those with the fewest steps first.
     ax_ : matplotlib Axes
         The axes.
     im_ : matplotlib AxesImage
@@ -103,7 +102,7 @@ class StepDisplay:
 
     @property
     def order(self) -> np.ndarray:
-        """The rows from the bottom of the picture to its top."""
+        """The rows from the bottom up: label by label, those with the fewest steps first."""
         # Of rows with equally many steps, those next to each other that take them at like times.
         density = 1 / self.step_size
         when = density @ self.t[1:] / density.sum(axis=1)
@@ -140,8 +139,10 @@ class StepDisplay:
             Whose steps are wanted, of the `n_members`.
         n_bins : int, default=100
             Number of bins of time.
-        ax, cmap
-            As in `plot`.
+        ax : matplotlib Axes or None, default=None
+            Where to draw, as in `plot`.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours of the step sizes, as in `plot`.
 
         Returns
         -------
@@ -180,7 +181,7 @@ class StepDisplay:
 
         Returns
         -------
-        self : StepDisplay
+        StepDisplay
             The display.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")

@@ -153,10 +153,12 @@ class TrainingDisplay:
             The fitted estimator.
         name : str or None, default=None
             Its name; None: that of its class.
-        quantities
-            As in `from_estimators`.
-        axes, x
-            As in `plot`.
+        quantities : sequence of str or None, default=None
+            What is drawn, as in `from_estimators`.
+        axes : matplotlib Axes, array-like of them or None, default=None
+            Where to draw, as in `plot`.
+        x : str, default="epoch"
+            What the quantities are drawn over, as in `plot`.
 
         Returns
         -------
@@ -198,8 +200,10 @@ class TrainingDisplay:
             which are described with the attribute `history_`. At least one of the estimators
             must have each. None: losses, score and evaluations, as far as there are such, and if
             steps were rejected, also steps.
-        axes, x
-            As in `plot`.
+        axes : matplotlib Axes, array-like of them or None, default=None
+            Where to draw, as in `plot`.
+        x : str, default="epoch"
+            What the quantities are drawn over, as in `plot`.
 
         Returns
         -------
@@ -250,7 +254,7 @@ class TrainingDisplay:
 
         Returns
         -------
-        self : TrainingDisplay
+        TrainingDisplay
             The display.
 
         Raises

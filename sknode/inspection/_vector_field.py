@@ -72,7 +72,7 @@ class VectorFieldDisplay:
     components : ndarray of shape (2, n_dims) or None, default=None
         The directions of the coordinates in the space of the states; None: the state has one
         dimension and is drawn over time.
-    xlabel, ylabel : str, default="" and ""
+    xlabel, ylabel : str, default=""
         Names of the coordinates.
 
     Attributes
@@ -175,8 +175,12 @@ class VectorFieldDisplay:
             is drawn over time.
         grid_resolution : int, default=20
             Number of rows and of columns of the grid, at least 2.
-        axes, kind, cmap
-            As in `plot`.
+        axes : matplotlib Axes, array-like of them or None, default=None
+            Where to draw, as in `plot`.
+        kind : {"quiver", "streamplot"}, default="quiver"
+            Whether to draw arrows or lines, as in `plot`.
+        cmap : str, matplotlib Colormap or None, default=None
+            Colours of the classes or values, as in `plot`.
 
         Returns
         -------
@@ -233,7 +237,7 @@ class VectorFieldDisplay:
 
         Returns
         -------
-        self : VectorFieldDisplay
+        VectorFieldDisplay
             The display.
 
         Raises

@@ -15,7 +15,7 @@ __all__ = ["ODEBlock"]
 
 
 class ODEBlock(nn.Module):
-    """The map z(0) ↦ z(t1) along a field.
+    """The map z(0) ↦ z(t1) along a field, the layer of a Neural ODE [1]_.
 
     In training mode, the step size that suited every row of the last batch is the first one tried
     on the next. In evaluation mode each row chooses its own, so that a prediction depends on
@@ -24,11 +24,27 @@ class ODEBlock(nn.Module):
     Parameters
     ----------
     field : nn.Module
-        f(t, z), see `sknode.ode.odeint`.
+        The field f(t, z). It and the settings are as in `sknode.ode.odeint`, which says more of
+        each.
     t1 : float, default=1.0
         The time at which the result is read off; not zero.
-    solver, tolerance, n_steps, max_steps, adjoint, adjoint_tolerance, engine, kinetic_energy
-        As in `sknode.ode.odeint`.
+    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
+        The Runge-Kutta method.
+    tolerance : float or (float, float), default=1e-3
+        Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
+    n_steps : int or None, default=None
+        Number of equal steps from 0 to t1. None: steps chosen by error, or for the methods without
+        an error estimate a single one.
+    max_steps : int, default=1000
+        Adaptive methods give up after so many steps, rejected ones included.
+    adjoint : {"discrete", "continuous", None}, default="discrete"
+        How the backward pass differentiates.
+    adjoint_tolerance : float, (float, float) or None, default=None
+        Tolerance of the continuous adjoint; None: that of the solve.
+    engine : {"auto", "native", "eager"}, default="auto"
+        What solves: the compiled engine, torch, or the former where it serves.
+    kinetic_energy : bool, default=False
+        Whether to compute each row's kinetic energy, a penalty on which makes for few steps [2]_.
 
     Attributes
     ----------
@@ -36,14 +52,21 @@ class ODEBlock(nn.Module):
         What the last forward pass cost, and its backward pass once that has run.
     first_step : Tensor, float or None
         The step size that the next batch of a training starts with.
-    kinetic_energy : Tensor of shape (rows,), or None
+    kinetic_energy : Tensor of shape (rows,) or None
         That of the last forward pass, differentiable, if the block was made with
         ``kinetic_energy=True``. Copies of the block do not have it.
 
     Raises
     ------
     ValueError
-        If `t1` is zero or not finite.
+        If `t1` is zero or not finite, or a setting is not allowed.
+
+    References
+    ----------
+    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
+       NeurIPS 2018.
+    .. [2] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
+       Jacobian and Kinetic Regularization", ICML 2020.
 
     Examples
     --------
@@ -95,7 +118,25 @@ class ODEBlock(nn.Module):
         self._pool = Pool()
 
     def forward(self, z0: Tensor) -> Tensor:
-        """Return z(t1), of the shape of z0, ``(rows, *state)``."""
+        """Solve from z(0) to z(t1).
+
+        Parameters
+        ----------
+        z0 : Tensor of shape ``(rows, *state)``, float32 or float64
+            The states at t = 0.
+
+        Returns
+        -------
+        Tensor of shape ``(rows, *state)``
+            The states at t = t1.
+
+        Raises
+        ------
+        SolverError
+            If a state is not finite, or a row does not arrive.
+        ValueError
+            If z0 has no rows, or the field and z0 do not agree in dtype and device.
+        """
         settings = self.settings
         if self.training and self.first_step is not None:
             # As _replace() would, which takes as long as solving a dozen rows.
@@ -116,7 +157,27 @@ class ODEBlock(nn.Module):
         self._pool = Pool()
 
     def trajectory(self, z0: Tensor, times: list[float]) -> Tensor:
-        """Return the states ``(len(times), rows, *state)`` at times that increase from 0 on."""
+        """Solve for the states at several times.
+
+        Parameters
+        ----------
+        z0 : Tensor of shape ``(rows, *state)``, float32 or float64
+            The states at t = 0.
+        times : list of float
+            Strictly increasing times, not negative.
+
+        Returns
+        -------
+        Tensor of shape ``(len(times), rows, *state)``
+            The states at each of them.
+
+        Raises
+        ------
+        SolverError
+            If a state is not finite, or a row does not arrive.
+        ValueError
+            If z0 has no rows, or the field and z0 do not agree in dtype and device.
+        """
         later = times if times[0] else times[1:]
         z = z0.new_empty((0, *z0.shape[1:]))
         if later:

@@ -131,9 +131,19 @@ class ConvField(nn.Module):
         )
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        """Return f(t, z) of states z, (rows, height, width, channels), of the same shape.
+        """Evaluate f(t, z).
 
-        t is () or broadcasts against z[..., :1].
+        Parameters
+        ----------
+        t : Tensor of shape () or (rows, 1, 1, 1)
+            The time, one for all rows or one for each.
+        z : Tensor of shape (rows, height, width, n_channels)
+            The states.
+
+        Returns
+        -------
+        Tensor of shape (rows, height, width, n_channels)
+            The derivatives dz/dt.
         """
         function = getattr(nn.functional, self.activation)
         first, middle, last = self.layers
@@ -147,7 +157,23 @@ class ConvField(nn.Module):
         return torch.cat((z, t.expand(*z.shape[:-1], 1)), dim=-1)
 
     def dynamics(self, z0: Tensor) -> Dynamics:
-        """Bind the field to solves whose states have the shape of `z0`."""
+        """Bind the field to solves whose states are like some.
+
+        Parameters
+        ----------
+        z0 : Tensor of shape (rows, height, width, n_channels)
+            States; what counts is their shape, dtype and device.
+
+        Returns
+        -------
+        Dynamics
+            The field and its pullback, in the form in which solvers ask for them.
+
+        Raises
+        ------
+        ValueError
+            If the states have another number of axes, or of channels than the field.
+        """
         if z0.ndim != 4 or z0.shape[3] != self.n_channels:
             raise ValueError(
                 f"z0 must have shape (rows, height, width, {self.n_channels}), as the field has "

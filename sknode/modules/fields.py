@@ -115,7 +115,20 @@ class MLPField(nn.Module):
         return cast(list[nn.Linear], list(self.layers))
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        """Return f(t, z), of the shape of z; t is () or broadcasts against z[..., :1]."""
+        """Evaluate f(t, z).
+
+        Parameters
+        ----------
+        t : Tensor of shape () or (rows, 1)
+            The time, one for all rows or one for each.
+        z : Tensor of shape (rows, n_dims)
+            The states.
+
+        Returns
+        -------
+        Tensor of shape (rows, n_dims)
+            The derivatives dz/dt.
+        """
         if self.time_dependent:
             z = torch.cat((z, t.expand(*z.shape[:-1], 1)), dim=-1)
         function = ACTIVATIONS[self.activation].function
@@ -126,10 +139,15 @@ class MLPField(nn.Module):
         return dense(z, *last)
 
     def dense_form(self) -> DenseForm:
-        """Return the layers.
+        """Return the layers, by which other engines can evaluate the field.
 
         A unit that is left out has no say in the next layer, whose weights for it are zero; those
         for the others are larger in return.
+
+        Returns
+        -------
+        DenseForm
+            Weights and biases, the name of the activation, and whether t is an input.
         """
         layers = self._layers
         weights = [layer.weight for layer in layers]
@@ -139,7 +157,24 @@ class MLPField(nn.Module):
         return DenseForm(weights, biases, self.activation, self.time_dependent)
 
     def dynamics(self, z0: Tensor) -> Dynamics:
-        """Bind the field to solves whose states have the shape of `z0`, (rows, n_dims)."""
+        """Bind the field to solves whose states are like some.
+
+        Parameters
+        ----------
+        z0 : Tensor of shape (rows, n_dims)
+            States; what counts is their shape, dtype and device.
+
+        Returns
+        -------
+        Dynamics
+            The field and its pullback, in the form in which solvers ask for them.
+
+        Raises
+        ------
+        ValueError
+            If the states have another number of dimensions than the field, or their rows cannot be
+            shared equally among its members.
+        """
         form = self.dense_form()
         n_dims = form.biases[-1].shape[-1]
         if z0.ndim != 2 or z0.shape[1] != n_dims:

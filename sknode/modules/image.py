@@ -18,7 +18,7 @@ MOST_AT_A_TIME = 2**24
 
 
 class ImageNetwork(nn.Module):
-    """The map from an image to the outputs, through a convolutional Neural ODE.
+    """The map from an image to the outputs, through a convolutional Neural ODE [1]_.
 
     In place of the ODE there may be its discrete counterpart, blocks z ← z + f_k(z).
 
@@ -30,16 +30,33 @@ class ImageNetwork(nn.Module):
         Number of outputs.
     augment_dim : int, default=0
         Number of channels of zeros that are appended before the ODE.
-    n_filters, activation, time_dependent, generator
-        As in `ConvField`.
+    n_filters : int, default=64
+        Number of channels between the convolutions of the field.
+    activation : {"relu", "softplus", "silu", "tanh"}, default="relu"
+        Between the convolutions of the field; the last is linear.
     n_downsamplings : int, default=0
         Number of convolutions before the ODE, each with `n_filters` channels and half the height
         and width.
+    time_dependent : bool, default=True
+        Whether t is an input of the field beside z.
     n_blocks : int or None, default=None
         Number of residual blocks, each with a field of its own, in place of the ODE. Their fields
         do not depend on time, and there is no solver.
-    solver, tolerance, n_steps, max_steps, adjoint, kinetic_energy
-        As in `ODEBlock`.
+    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
+        The Runge-Kutta method. It and the settings that follow are as in `ODEBlock`.
+    tolerance : float or (float, float), default=1e-3
+        Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
+    n_steps : int or None, default=None
+        Number of equal steps. None: steps chosen by error, or for the methods without an error
+        estimate a single one.
+    max_steps : int, default=1000
+        Adaptive methods give up after so many steps, rejected ones included.
+    adjoint : {"discrete", "continuous", None}, default="discrete"
+        How the backward pass differentiates.
+    kinetic_energy : bool, default=False
+        Whether to compute each image's kinetic energy on its way, through the ODE or the blocks.
+    generator : torch.Generator or None, default=None
+        Draws the initial weights; None: torch's global one.
 
     Attributes
     ----------
@@ -135,7 +152,18 @@ class ImageNetwork(nn.Module):
         self.rows_at_a_time = max(1, MOST_AT_A_TIME // (height * width * n_filters))
 
     def start(self, x: Tensor) -> Tensor:
-        """Return z(0), (rows, height, width, channels), of rows x as of `forward`."""
+        """Take images to where the ODE begins.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., rows, channels · height · width)
+            The images, as rows of numbers.
+
+        Returns
+        -------
+        Tensor of shape ``(rows, *state_shape)``
+            The states z(0).
+        """
         images = x.reshape(-1, *self.image_shape).contiguous(memory_format=torch.channels_last)
         z = self.stem(images).movedim(1, -1)
         return nn.functional.pad(z, (0, self.augment_dim)).contiguous()
@@ -147,8 +175,8 @@ class ImageNetwork(nn.Module):
         ----------
         x : Tensor of shape (..., rows, channels · height · width)
             The images, as rows of numbers.
-        generator : None
-            Nothing is drawn.
+        generator : torch.Generator or None, default=None
+            Not used: nothing is drawn.
 
         Returns
         -------
@@ -158,7 +186,20 @@ class ImageNetwork(nn.Module):
         return self.head(self.block(self.start(x)).flatten(1))
 
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
-        """Return the states (len(times), rows, height · width · channels)."""
+        """Follow images on their way from z(0) to z(1).
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., rows, channels · height · width)
+            The images, as rows of numbers.
+        times : list of float
+            Strictly increasing times, not negative.
+
+        Returns
+        -------
+        Tensor of shape (len(times), rows, height · width · channels)
+            The states at these times, those of `state_shape` flattened.
+        """
         return self.block.trajectory(self.start(x), times).flatten(2)
 
 

@@ -16,7 +16,7 @@ __all__ = ["NODENetwork"]
 
 
 class NODENetwork(nn.Module):
-    """The map from a row to the outputs, through a Neural ODE, or through several.
+    """The map from a row to the outputs, through a Neural ODE [1]_, or through several.
 
     In place of the ODE there may be its discrete counterpart, blocks z ← z + f_k(z).
 
@@ -34,9 +34,15 @@ class NODENetwork(nn.Module):
     periodic_features : sequence of int or None, default=None
         The features of which there are periodic functions; None: all.
     augment_dim : int, default=0
-        Number of zeros appended to z(0) after the lift.
-    hidden_layer_sizes, activation, time_dependent, dropout, generator
-        As in `MLPField`.
+        Number of zeros appended to z(0) after the lift [2]_.
+    hidden_layer_sizes : sequence of int, default=(32,)
+        Widths of the hidden layers of the field; empty for a linear field.
+    activation : {"tanh", "silu", "softplus", "relu"}, default="tanh"
+        Between the layers of the field; the last is linear.
+    time_dependent : bool, default=True
+        Whether t is an input of the field beside z.
+    dropout : float, default=0.0
+        The part of the field's hidden units that is left out in training.
     n_members : int, default=1
         Number of networks, independently initialised, that are run side by side.
     head : {"linear", "identity"}, default="linear"
@@ -44,8 +50,21 @@ class NODENetwork(nn.Module):
     n_blocks : int or None, default=None
         Number of residual blocks, each with a field of its own, in place of the ODE. Their fields
         do not depend on time, and there is no solver.
-    solver, tolerance, n_steps, max_steps, adjoint, kinetic_energy
-        As in `ODEBlock`.
+    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
+        The Runge-Kutta method. It and the settings that follow are as in `ODEBlock`.
+    tolerance : float or (float, float), default=1e-3
+        Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
+    n_steps : int or None, default=None
+        Number of equal steps. None: steps chosen by error, or for the methods without an error
+        estimate a single one.
+    max_steps : int, default=1000
+        Adaptive methods give up after so many steps, rejected ones included.
+    adjoint : {"discrete", "continuous", None}, default="discrete"
+        How the backward pass differentiates.
+    kinetic_energy : bool, default=False
+        Whether to compute each row's kinetic energy on its way, through the ODE or the blocks.
+    generator : torch.Generator or None, default=None
+        Draws the initial weights; None: torch's global one.
 
     Attributes
     ----------
@@ -55,6 +74,17 @@ class NODENetwork(nn.Module):
         The way from z(0) to z(1).
     head : nn.Module
         The map from z(1) to the outputs.
+
+    Raises
+    ------
+    ValueError
+        If the lift, the head or a setting of the field or the solver is not allowed.
+
+    References
+    ----------
+    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
+       NeurIPS 2018.
+    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
 
     Examples
     --------
@@ -140,7 +170,18 @@ class NODENetwork(nn.Module):
         self.head = HEADS[head](n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
-        """Return z(0), (n_members · rows, n_dims), of rows x as of `forward`."""
+        """Take rows to where the ODE begins.
+
+        Parameters
+        ----------
+        x : Tensor of shape ([n_members,] rows, n_features)
+            The rows: the same for all members, or for each its own.
+
+        Returns
+        -------
+        Tensor of shape (n_members · rows, n_dims)
+            The states z(0) of the first member, followed by those of the second, and so on.
+        """
         x = x.flatten(0, -2) if self.n_members == 1 else x.expand(self.n_members, -1, -1)
         z = self.lift(x).flatten(0, -2)
         return nn.functional.pad(z, (0, self.augment_dim)) if self.augment_dim else z
@@ -166,7 +207,20 @@ class NODENetwork(nn.Module):
         return self.head(self.block(self.start(x)))
 
     def trajectory(self, x: Tensor, times: list[float]) -> Tensor:
-        """Return the states (len(times), n_members · rows, n_dims); times increase from 0 on."""
+        """Follow rows on their way from z(0) to z(1).
+
+        Parameters
+        ----------
+        x : Tensor of shape ([n_members,] rows, n_features)
+            The rows: the same for all members, or for each its own.
+        times : list of float
+            Strictly increasing times, not negative; of residual blocks not beyond 1.
+
+        Returns
+        -------
+        Tensor of shape (len(times), n_members · rows, n_dims)
+            The states at these times.
+        """
         return self.block.trajectory(self.start(x), times)
 
 

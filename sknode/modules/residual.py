@@ -13,7 +13,7 @@ __all__ = ["ResidualBlocks"]
 
 
 class ResidualBlocks(nn.Module):
-    """The map z ← z + f_k(z), for one field after the other.
+    """The map z ← z + f_k(z), for one field after the other [1]_.
 
     Each is one step of Euler's method along its field, so it runs on the engines of a solve.
 
@@ -22,15 +22,26 @@ class ResidualBlocks(nn.Module):
     fields : sequence of nn.Module
         The f_k, each called as ``field(t, z)``, at t = 0.
     kinetic_energy : bool, default=False
-        Whether to find the energy of the ways.
+        Whether to find the energy of the ways: the mean over the dimensions of ``∫|z'|²dt`` from
+        t = 0 to t = 1, where the k-th of n blocks, counted from 0, moves z at even speed from k/n
+        on.
 
     Attributes
     ----------
     steps : nn.ModuleList of ODEBlock
         The blocks.
-    kinetic_energy : Tensor of shape (rows,), or None
-        That of the last forward pass, if it is wanted: the mean over the dimensions of ∫|z'|²dt
-        from t = 0 to t = 1, where the k-th of n blocks moves z at even speed from k/n on.
+    ordered : list of ODEBlock
+        The blocks, one after the other.
+    stats : Stats or None
+        What the last forward pass cost, and its backward pass once that has run.
+    first_step : None
+        Nothing is carried over from one batch to the next.
+    kinetic_energy : Tensor of shape (rows,) or None
+        That of the last forward pass, if it is wanted.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
 
     Examples
     --------
@@ -56,14 +67,25 @@ class ResidualBlocks(nn.Module):
         return cast(list[ODEBlock], list(self.steps))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return z after the last block, of the same shape, ``(rows, *state)``."""
+        """Move states through all blocks.
+
+        Parameters
+        ----------
+        z : Tensor of shape ``(rows, *state)``
+            The states before the first block.
+
+        Returns
+        -------
+        Tensor of shape ``(rows, *state)``
+            The states after the last.
+        """
         for step in self.ordered:
             z = step(z)
         return z
 
     @property
     def kinetic_energy(self) -> Tensor | None:
-        """That of the last forward pass."""
+        """That of the last forward pass, if it is wanted."""
         energies = [e for step in self.ordered if (e := step.kinetic_energy) is not None]
         return len(energies) * torch.stack(energies).sum(0) if energies else None
 
@@ -89,9 +111,26 @@ class ResidualBlocks(nn.Module):
             step.forget()
 
     def trajectory(self, z0: Tensor, times: list[float]) -> Tensor:
-        """Return the states ``(len(times), rows, *state)`` at times from 0 to 1.
+        """Follow states through the blocks, as if these were an ODE.
 
-        The k-th of n blocks moves z at even speed from t = k/n on.
+        The k-th of n blocks, counted from 0, moves z at even speed from t = k/n on.
+
+        Parameters
+        ----------
+        z0 : Tensor of shape ``(rows, *state)``
+            The states at t = 0.
+        times : list of float
+            Increasing times from 0 to 1.
+
+        Returns
+        -------
+        Tensor of shape ``(len(times), rows, *state)``
+            The states at these times.
+
+        Raises
+        ------
+        ValueError
+            If a time is beyond 1.
         """
         if times[-1] > 1:
             raise ValueError(f"times must not be beyond 1, the last block, got {times[-1]}")

@@ -94,14 +94,26 @@ class Stats:
 
     Attributes
     ----------
-    accepted, rejected : Tensor of int64, shape (rows,)
-        Steps of each row.
-    nfe : Tensor of int64, shape (rows,)
-        Evaluations of the field that each row took part in, forward.
+    n_rows : int
+        Number of rows.
+    n_stages : int
+        Number of stages of the method.
+    fsal : bool
+        Whether the last stage of a step is the first of the next.
     nfe_forward, nfe_backward : int
         Evaluations of the field by the whole batch, a batch counting one. Backward, a pullback
         counts as an evaluation; the number is zero until the backward pass has run, and with
         `adjoint=None`, where autograd does not tell.
+    n_steps : int
+        Steps of the whole batch, rejected ones included; no row was tried more often.
+    accepted : Tensor of shape (rows,), int64
+        Steps that each row took.
+    rejected : Tensor of shape (rows,), int64
+        Steps that each row tried and gave up.
+    nfe : Tensor of shape (rows,), int64
+        Evaluations of the field that each row took part in, forward.
+    first_step : Tensor of shape (), float or None
+        The first step size that would have suited every row; None on a fixed grid.
 
     Examples
     --------
@@ -129,6 +141,11 @@ class Stats:
 
         Counting is put off until somebody asks, or many steps have come together: a training
         step that nobody looks at does not pay for it.
+
+        Parameters
+        ----------
+        step : Step
+            A step of all rows, for each of which it was accepted, rejected, or of size zero.
         """
         if self.n_steps == 0:
             self._first_proposal = step.proposal
@@ -159,7 +176,7 @@ class Stats:
 
     @property
     def nfe(self) -> Tensor:
-        """Evaluations of the field that each row took part in."""
+        """Evaluations of the field that each row took part in, forward."""
         stages = self.n_stages - 1 if self.fsal else self.n_stages
         # The evaluations outside the steps: the first stage, and the one that helps to choose
         # the first step.

@@ -15,7 +15,7 @@ __all__ = ["TABLEAUS", "Tableau"]
 
 @dataclass(frozen=True, eq=False)
 class Tableau:
-    """One explicit Runge-Kutta method.
+    """One explicit Runge-Kutta method, as Butcher's tableau of its coefficients [1]_.
 
     Parameters
     ----------
@@ -31,12 +31,25 @@ class Tableau:
         Weights of the solution.
     b_dense : tuple of s tuples of float
         Row i holds the coefficients of θ, θ², ... of b_i(θ); they add up to b_i.
-    b_error : tuple of float, length s, or None
+    b_error : tuple of float, length s, or None, default=None
         Weights of the error estimate, for methods that have one.
+
+    Attributes
+    ----------
+    n_stages : int
+        Number of stages s.
+    fsal : bool
+        Whether the last stage is f at the end of the step ("first same as last").
+    adaptive : bool
+        Whether the method estimates its error and so can choose its steps.
+
+    References
+    ----------
+    .. [1] Hairer, Nørsett, Wanner, "Solving Ordinary Differential Equations I", Springer 1993.
 
     Examples
     --------
-    >>> from sknode.ode.tableau import TABLEAUS
+    >>> from sknode.ode import TABLEAUS
     >>> TABLEAUS["dopri5"].n_stages, TABLEAUS["dopri5"].fsal, TABLEAUS["rk4"].adaptive
     (7, True, False)
     """
@@ -233,3 +246,4 @@ TSIT5 = Tableau(
 TABLEAUS: dict[str, Tableau] = {
     tableau.name: tableau for tableau in (EULER, MIDPOINT, HEUN2, RK4, BOSH3, DOPRI5, TSIT5)
 }
+"""The methods by the names that `solver` takes."""
