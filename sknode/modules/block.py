@@ -1,5 +1,6 @@
 """A field and its solver settings as one module."""
 
+from math import ceil
 from typing import Any
 
 import torch
@@ -159,6 +160,8 @@ class ODEBlock(nn.Module):
     def trajectory(self, z0: Tensor, times: list[float]) -> Tensor:
         """Solve for the states at several times.
 
+        A fixed grid has the steps that `forward` takes, and goes on with them beyond t1.
+
         Parameters
         ----------
         z0 : Tensor of shape ``(rows, *state)``, float32 or float64
@@ -181,8 +184,25 @@ class ODEBlock(nn.Module):
         later = times if times[0] else times[1:]
         z = z0.new_empty((0, *z0.shape[1:]))
         if later:
-            z, *_ = solve(self.field, z0, [0.0, *later], self.settings)
+            settings, end = self._whole_steps(later[-1])
+            z, *_ = solve(self.field, z0, [0.0, *later, *end], settings)
+            z = z[: len(later) * len(z0)]
         return torch.cat((z0, z) if len(later) < len(times) else (z,)).view(-1, *z0.shape)
+
+    def _whole_steps(self, last: float) -> tuple[Settings, list[float]]:
+        """Return settings for a solve up to a time, and the end of its last step if that is later.
+
+        Of two fixed grids with steps of one size, the states at their common times are the same.
+        """
+        method = self.settings.method
+        if method.adaptive:
+            return self.settings, []
+        size = abs(self.t1) / (method.n_steps or 1)
+        # Less a little, lest rounding turn 2.0000000000000004 into 3 steps.
+        n_steps = ceil(last / size - 1e-9)
+        end = n_steps * size
+        settings = self.settings._replace(method=method._replace(n_steps=n_steps))
+        return settings, [end] if end > last * (1 + 1e-9) else []
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor with a graph can be neither copied nor pickled.

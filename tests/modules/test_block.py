@@ -83,6 +83,29 @@ def test_a_trajectory_has_the_states_at_all_times():
     assert torch.equal(module.trajectory(z0, [0.0]), z[:1])
 
 
+@pytest.mark.parametrize("n_steps", [None, 1, 3, 10])
+@pytest.mark.parametrize("t1", [1.0, 2.0, 0.7])
+def test_a_trajectory_takes_the_steps_of_the_block_whatever_is_asked_for(n_steps, t1):
+    module, z0 = block(solver="rk4", n_steps=n_steps, t1=t1).eval(), rows()
+    part = [0.1 * t1, 0.3 * t1, 0.5 * t1]
+    z = module.trajectory(z0, [*part, t1])
+    torch.testing.assert_close(z[-1], module(z0), rtol=1e-12, atol=1e-12)
+    for i in (1, 2, 3):
+        found = module.trajectory(z0, part[:i])
+        torch.testing.assert_close(found, z[:i], rtol=1e-12, atol=1e-12)
+
+
+def test_a_trajectory_goes_on_beyond_the_end_with_steps_of_the_same_size():
+    torch.manual_seed(0)
+    field = MLPField(2, (8,), time_dependent=False).double()
+    module, z0 = ODEBlock(field, solver="rk4", n_steps=2).eval(), rows()
+    again = [z0]
+    for _ in range(3):
+        again.append(module(again[-1]))
+    found = module.trajectory(z0, [0.0, 1.0, 2.0, 3.0])
+    torch.testing.assert_close(found, torch.stack(again), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_a_trajectory_does_not_depend_on_history(training):
     module, t = block().train(training), times(0.0, 0.2, 1.0)
