@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo lint test fuzz wheel sanitize docs bench clean
+.PHONY: env demo lint test fuzz wheel sanitize docs figures bench clean
 
 # The build's own tools are pinned as well; older and newer pips read it from different names.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -65,6 +65,12 @@ sanitize: env
 
 docs: env
 	$(BIN)/sphinx-build -W --keep-going docs docs/_build/html
+
+# The pictures of the examples that the guide shows, from what `make docs` has just drawn.
+figures: docs
+	for picture in docs/auto_examples/images/sphx_glr_plot_*.png; do \
+	  cp $$picture docs/_static/gallery/$$(basename $$picture | sed s/sphx_glr_//) || exit 1; \
+	done
 
 bench: env
 	$(BIN)/python benchmarks/step.py
