@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo lint test fuzz wheel sanitize docs figures bench clean
+.PHONY: env demo lint test fuzz wheel sanitize docs links figures bench clean
 
 # The build's own tools are pinned as well; older and newer pips read it from different names.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -65,6 +65,10 @@ sanitize: env
 
 docs: env
 	$(BIN)/sphinx-build -W --keep-going docs docs/_build/html
+
+# Every link, anchor and picture of the site, but those that lead out of it.
+links: docs
+	$(BIN)/linkchecker --config docs/linkchecker.ini docs/_build/html/index.html
 
 # The pictures of the examples that the guide shows, from what `make docs` has just drawn.
 figures: docs

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from defaults import training_part
 from sklearn.base import BaseEstimator
-from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from tables import list_tables
 from tabular import Job, node, print_table, print_versions, run, timed
@@ -59,7 +59,8 @@ def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     if table["task"] == "regression":
         return {"error": root_mean_squared_error(y_valid, model.predict(X_valid)), **found}
     loss = log_loss(y_valid, model.predict_proba(X_valid))
-    return {"error": 1 - model.score(X_valid, y_valid), "log_loss": loss, **found}
+    accuracy = accuracy_score(y_valid, model.predict(X_valid))
+    return {"error": 1 - accuracy, "log_loss": loss, **found}
 
 
 def report(found: list[dict]) -> None:
