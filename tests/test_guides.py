@@ -44,6 +44,13 @@ def test_every_file_that_a_page_names_exists(page):
         assert "NAME" in path or (ROOT / path).exists()
 
 
+def test_every_link_of_the_readme_that_stays_here_leads_somewhere():
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        assert (ROOT / link).exists()
+
+
 @pages("docs/start.rst", "docs/core/index.rst", "docs/core/fields.rst", "docs/contributing.rst")
 def test_the_code_of_a_page_runs_from_top_to_bottom(page):
     X, y = load_iris(return_X_y=True)
