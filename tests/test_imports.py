@@ -37,7 +37,12 @@ MAP = [
     },
     {"estimators._data"},
     {"estimators._params"},
-    {"estimators._training", "estimators._callbacks", "estimators._prediction"},
+    {
+        "estimators._training",
+        "estimators._callbacks",
+        "estimators._documented",
+        "estimators._prediction",
+    },
     {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},
     {"estimators._base"},
     {

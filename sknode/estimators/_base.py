@@ -68,8 +68,14 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators: a network takes a row to z(0), moves it to z(1), and reads it off."""
 
     net_: Net
-    history_: list[dict[str, float]]
     scaling_: Scaling
+    history_: list[dict[str, float]]
+    n_iter_: int
+    best_epoch_: int
+    loss_: float
+    n_parameters_: int
+    n_features_in_: int
+    feature_names_in_: np.ndarray
     # Unless it is a hyperparameter.
     n_members = 1
 

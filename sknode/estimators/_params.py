@@ -1,13 +1,12 @@
 """Each hyperparameter once: its type, what it means and what it may be.
 
-`documented` writes the entries into an estimator's docstring, `check_params` holds an estimator
-to them before any work starts.
+`check_params` holds an estimator to the entries before any work starts; `_documented` writes them
+into its docstring.
 """
 
 import inspect
 import math
 import os
-import textwrap
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeVar
@@ -32,7 +31,6 @@ __all__ = [
     "Parameter",
     "check_params",
     "device_or_cpu",
-    "documented",
     "resolve_device",
     "resolve_seed",
     "with_parameters",
@@ -480,31 +478,6 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-ATTRIBUTES = """\
-history_ : list of dict
-    One entry per epoch: "epoch", "loss", the means per batch of "nfe_forward" and
-    "nfe_backward" (evaluations of the field), the means per row of "accepted_steps" and
-    "rejected_steps", "learning_rate" (of its last batch), "retries" (how often training went back
-    to the last good weights) and "seconds"; with rows to validate by, "validation_loss" and
-    "validation_score", infinite and NaN if a solve failed. Losses of a regressor are those of the
-    standardised target.
-n_iter_ : int
-    Number of epochs run.
-best_epoch_ : int
-    The epoch whose weights are kept: with early stopping that of the lowest validation loss, else
-    the last.
-loss_ : float
-    Its training loss.
-n_parameters_ : int
-    Number of trained numbers.
-n_features_in_ : int
-    Number of features.
-feature_names_in_ : ndarray of shape (`n_features_in_`,)
-    Their names, if X had such.
-"""
-"""Those that every estimator has after `fit`."""
-
-
 def check_params(estimator: BaseEstimator) -> None:
     """Raise a ValueError for the first hyperparameter that is not what it must be."""
     for name, value in estimator.get_params(deep=False).items():
@@ -545,26 +518,6 @@ def resolve_seed(random_state: int | np.random.RandomState | None) -> int:
 
 
 T = TypeVar("T", bound=type)
-
-
-def documented(cls: T) -> T:
-    """Write what estimators share where a docstring says `{parameters}` or `{attributes}`."""
-    entries = [
-        f"{name} : {PARAMETERS[name].type}, default={_default(parameter.default)}\n"
-        + textwrap.fill(
-            PARAMETERS[name].description, 90, initial_indent=" " * 4, subsequent_indent=" " * 4
-        )
-        for name, parameter in inspect.signature(cls).parameters.items()
-    ]
-    assert cls.__doc__ is not None
-    for name, text in {"parameters": "\n".join(entries), "attributes": ATTRIBUTES}.items():
-        block = textwrap.indent(text, "    ").strip()
-        cls.__doc__ = cls.__doc__.replace("{" + name + "}", block)
-    return cls
-
-
-def _default(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def with_parameters(before: str | None = None, /, **defaults: Any) -> Callable[[T], T]:

@@ -1,8 +1,9 @@
 """Classification."""
 
 from ._classification import Classification
+from ._documented import documented
 from ._node import BaseNODE
-from ._params import documented, with_parameters
+from ._params import with_parameters
 
 __all__ = ["NODEClassifier"]
 
@@ -26,18 +27,6 @@ class NODEClassifier(Classification, BaseNODE):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels, or the columns of a matrix of labels.
-    target_type_ : {"binary", "multiclass", "multilabel-indicator"}
-        What kind of targets it was fitted to, in scikit-learn's terms.
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the torch module.
-    scaling_ : Scaling
-        `center` and `scale`, each of shape (n_features,), by which the inputs are brought to size
-        one, and whether that `clips`.
-    periodic_features_ : ndarray of int, shape (n_periodic,)
-        The features that take more than two values, of which the periodic lift has functions;
-        of sparse X none.
     {attributes}
 
     See Also
@@ -46,13 +35,7 @@ class NODEClassifier(Classification, BaseNODE):
 
     References
     ----------
-    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
-       NeurIPS 2018.
-    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
-    .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
-       Learning", NeurIPS 2022.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
-       Jacobian and Kinetic Regularization", ICML 2020.
+    {references}
 
     Examples
     --------

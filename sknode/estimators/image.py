@@ -1,9 +1,10 @@
 """Classification of images."""
 
 from ._classification import Classification
+from ._documented import documented
 from ._images import BaseImageNetwork
 from ._node import SolverMixin, with_solver
-from ._params import documented, with_parameters
+from ._params import with_parameters
 from ._residual import BlocksMixin, with_blocks
 
 __all__ = ["NODEImageClassifier", "ResNetImageClassifier"]
@@ -21,8 +22,8 @@ class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
     on the images beside it.
 
     Images are given as they are, (n_samples, height, width) or (n_samples, channels, height,
-    width), or as rows of a matrix with `image_shape`, as pipelines want them. What is said below of
-    rows is said of images.
+    width), or as rows of a matrix with `image_shape`, as pipelines want them. Each channel is
+    standardised by its own pixels. What is said below of rows is said of images.
 
     Parameters
     ----------
@@ -30,17 +31,6 @@ class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels, or the columns of a matrix of labels.
-    target_type_ : {"binary", "multiclass", "multilabel-indicator"}
-        What kind of targets it was fitted to, in scikit-learn's terms.
-    image_shape_ : tuple of int
-        Channels, height and width of an image.
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the torch module.
-    scaling_ : Scaling
-        `center` and `scale`, each of shape (n_features,), by which the pixels of a channel are
-        brought to mean zero and size one.
     {attributes}
 
     See Also
@@ -51,11 +41,7 @@ class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
 
     References
     ----------
-    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
-       NeurIPS 2018.
-    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
-       Jacobian and Kinetic Regularization", ICML 2020.
+    {references}
 
     Examples
     --------
@@ -79,13 +65,13 @@ class ResNetImageClassifier(BlocksMixin, Classification, BaseImageNetwork):
     """Classifier of images by a residual network, the discrete counterpart of a Neural ODE.
 
     It moves the standardised image, with further channels of zeros, by `n_blocks` residual blocks
-    [1]_, z ← z + f_k(z), each of three convolutions, and reads the classes' log-odds off the last z
+    [5]_, z ← z + f_k(z), each of three convolutions, and reads the classes' log-odds off the last z
     by a linear map. Fields, head and training are those of `NODEImageClassifier`, so that a
     comparison of the two compares blocks with an ODE and nothing else.
 
     Images are given as they are, (n_samples, height, width) or (n_samples, channels, height,
-    width), or as rows of a matrix with `image_shape`, as pipelines want them. What is said below of
-    rows is said of images.
+    width), or as rows of a matrix with `image_shape`, as pipelines want them. Each channel is
+    standardised by its own pixels. What is said below of rows is said of images.
 
     Parameters
     ----------
@@ -93,17 +79,6 @@ class ResNetImageClassifier(BlocksMixin, Classification, BaseImageNetwork):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels, or the columns of a matrix of labels.
-    target_type_ : {"binary", "multiclass", "multilabel-indicator"}
-        What kind of targets it was fitted to, in scikit-learn's terms.
-    image_shape_ : tuple of int
-        Channels, height and width of an image.
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the torch module.
-    scaling_ : Scaling
-        `center` and `scale`, each of shape (n_features,), by which the pixels of a channel are
-        brought to mean zero and size one.
     {attributes}
 
     See Also
@@ -113,10 +88,7 @@ class ResNetImageClassifier(BlocksMixin, Classification, BaseImageNetwork):
 
     References
     ----------
-    .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
-    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
-       Jacobian and Kinetic Regularization", ICML 2020.
+    {references}
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """Regression."""
 
+from ._documented import documented
 from ._node import BaseNODE
-from ._params import documented, with_parameters
+from ._params import with_parameters
 from ._regression import Regression
 
 __all__ = ["NODERegressor"]
@@ -23,16 +24,6 @@ class NODERegressor(Regression, BaseNODE):
 
     Attributes
     ----------
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the torch module.
-    scaling_, target_scaling_ : Scaling
-        `center` and `scale`, of shape (n_features,) and (n_targets,), by which the inputs and the
-        targets are brought to size one, and whether that `clips`.
-    link_ : {"identity", "log"}
-        The function of the mean that the network learns, "log" for the loss "poisson".
-    periodic_features_ : ndarray of int, shape (n_periodic,)
-        The features that take more than two values, of which the periodic lift has functions;
-        of sparse X none.
     {attributes}
 
     See Also
@@ -41,13 +32,7 @@ class NODERegressor(Regression, BaseNODE):
 
     References
     ----------
-    .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",
-       NeurIPS 2018.
-    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
-    .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
-       Learning", NeurIPS 2022.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
-       Jacobian and Kinetic Regularization", ICML 2020.
+    {references}
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """Residual networks, the discrete counterparts of Neural ODEs."""
 
 from ._classification import Classification
-from ._params import documented, with_parameters
+from ._documented import documented
+from ._params import with_parameters
 from ._regression import Regression
 from ._residual import BlocksMixin, with_blocks
 from ._rows import BaseRowNetwork
@@ -21,7 +22,7 @@ class ResNetClassifier(Classification, BaseResNet):
     """Classifier by a residual network, the discrete counterpart of a Neural ODE.
 
     It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks
-    [1]_, z ← z + f_k(z), and reads the classes' log-odds off the last z by a linear map. Lift,
+    [5]_, z ← z + f_k(z), and reads the classes' log-odds off the last z by a linear map. Lift,
     fields, head and training are those of `NODEClassifier`, so that a comparison of the two
     compares blocks with an ODE and nothing else.
 
@@ -31,18 +32,6 @@ class ResNetClassifier(Classification, BaseResNet):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels, or the columns of a matrix of labels.
-    target_type_ : {"binary", "multiclass", "multilabel-indicator"}
-        What kind of targets it was fitted to, in scikit-learn's terms.
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the torch module.
-    scaling_ : Scaling
-        `center` and `scale`, each of shape (n_features,), by which the inputs are brought to size
-        one, and whether that `clips`.
-    periodic_features_ : ndarray of int, shape (n_periodic,)
-        The features that take more than two values, of which the periodic lift has functions;
-        of sparse X none.
     {attributes}
 
     See Also
@@ -52,12 +41,7 @@ class ResNetClassifier(Classification, BaseResNet):
 
     References
     ----------
-    .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
-    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
-    .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
-       Learning", NeurIPS 2022.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
-       Jacobian and Kinetic Regularization", ICML 2020.
+    {references}
 
     Examples
     --------
@@ -77,7 +61,7 @@ class ResNetRegressor(Regression, BaseResNet):
     """Regressor by a residual network, the discrete counterpart of a Neural ODE.
 
     It moves the standardised row, lifted and augmented with zeros, by `n_blocks` residual blocks
-    [1]_, z ← z + f_k(z), and reads the standardised target, or several, off the last z by a linear
+    [5]_, z ← z + f_k(z), and reads the standardised target, or several, off the last z by a linear
     map. Lift, fields, head and training are those of `NODERegressor`, so that a comparison of the
     two compares blocks with an ODE and nothing else.
 
@@ -87,16 +71,6 @@ class ResNetRegressor(Regression, BaseResNet):
 
     Attributes
     ----------
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the torch module.
-    scaling_, target_scaling_ : Scaling
-        `center` and `scale`, of shape (n_features,) and (n_targets,), by which the inputs and the
-        targets are brought to size one, and whether that `clips`.
-    link_ : {"identity", "log"}
-        The function of the mean that the network learns, "log" for the loss "poisson".
-    periodic_features_ : ndarray of int, shape (n_periodic,)
-        The features that take more than two values, of which the periodic lift has functions;
-        of sparse X none.
     {attributes}
 
     See Also
@@ -106,12 +80,7 @@ class ResNetRegressor(Regression, BaseResNet):
 
     References
     ----------
-    .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
-    .. [2] Dupont, Doucet, Teh, "Augmented Neural ODEs", NeurIPS 2019.
-    .. [3] Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular Deep
-       Learning", NeurIPS 2022.
-    .. [4] Finlay, Jacobsen, Nurbekyan, Oberman, "How to Train Your Neural ODE: the World of
-       Jacobian and Kinetic Regularization", ICML 2020.
+    {references}
 
     Examples
     --------
