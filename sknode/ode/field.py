@@ -199,10 +199,19 @@ class ModuleDynamics(Dynamics):
         self.parameters = [p for p in field.parameters() if p.requires_grad]
         self._time_shape = (-1, *[1] * (z0.ndim - 1))
         self._one = z0.new_ones((len(z0), 1))
+        self._weighted = False
+
+    def load(self, parameters: Sequence[Tensor]) -> None:
+        self._weighted = False
 
     def evaluate(self, tape: Tape, stage: int) -> Tensor:
-        t, z = self._split(tape.x[stage])
-        return torch.cat((self._call(t, z).flatten(1), self._one), dim=1)
+        if self._weighted:
+            # The continuous adjoint pulls back what it has just evaluated.
+            self._recorded = self._record(tape, stage)
+            dz = self._recorded[1].detach()
+        else:
+            dz = self._call(*self._split(tape.x[stage]))
+        return torch.cat((dz.flatten(1), self._one), dim=1)
 
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
         self.v = Stack(n_stages, self.shape, self._one)
@@ -211,11 +220,10 @@ class ModuleDynamics(Dynamics):
         self._weighted = weighted
 
     def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
-        t, z = self._split(tape.x[stage])
-        z = z.detach().requires_grad_()
+        z, dz = self._recorded if self._weighted else self._record(tape, stage)
         # Without weights to wait for, the parameters' part comes out of the same call.
         parameters = [] if self._weighted else self.parameters
-        gradient, *sums = self._vjp(t, z, self.v[stage], [z, *parameters])
+        gradient, *sums = self._vjp(dz, self.v[stage], [z, *parameters])
         self._add(sums)
         if out is not None:
             self.enter(gradient, 0.0, out=out)
@@ -224,7 +232,8 @@ class ModuleDynamics(Dynamics):
         if weights is None or not self.parameters:
             return
         for i in range(n_stages):
-            self._add(self._vjp(*self._split(tape.x[i]), self.v[i] * weights[i], self.parameters))
+            _, dz = self._record(tape, i)
+            self._add(self._vjp(dz, self.v[i] * weights[i], self.parameters))
 
     def gradients(self) -> list[Tensor | None]:
         sums = iter(self._sums)
@@ -246,9 +255,14 @@ class ModuleDynamics(Dynamics):
         for total, gradient in zip(self._sums, gradients, strict=False):
             total.add_(gradient)
 
-    def _vjp(self, t: Tensor, z: Tensor, v: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def _record(self, tape: Tape, stage: int) -> tuple[Tensor, Tensor]:
+        """Return the states of a stage and their derivatives, with the graph between them."""
+        t, z = self._split(tape.x[stage])
+        z = z.detach().requires_grad_()
         with torch.enable_grad():
-            dz = self._call(t, z)
+            return z, self._call(t, z)
+
+    def _vjp(self, dz: Tensor, v: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
         if not dz.requires_grad:
             return [torch.zeros_like(x) for x in inputs]
         gradients = torch.autograd.grad(

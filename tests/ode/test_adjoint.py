@@ -472,3 +472,12 @@ def test_a_failure_of_the_continuous_adjoint_says_what_to_turn():
     z = odeint(Exponential((-20.0,)), z0, UNIT, **settings).z
     with pytest.raises(SolverError, match=r"after 200 steps in 1 of 1 rows; loosen `tolerance`"):
         z[-1].sum().backward()
+
+
+def test_the_continuous_adjoint_calls_a_module_once_for_the_state_and_once_for_the_weights():
+    field = Counted(mlp())
+    z0 = rows(6, 2).requires_grad_()
+    z, stats, _ = odeint(field, z0, UNIT, adjoint="continuous")
+    forward = field.calls
+    z.square().sum().backward()
+    assert stats.nfe_backward < field.calls - forward <= 2 * stats.nfe_backward
