@@ -199,7 +199,7 @@ class ODEBlock(nn.Module):
             return self.settings, []
         size = abs(self.t1) / (method.n_steps or 1)
         # Less a little, lest rounding turn 2.0000000000000004 into 3 steps.
-        n_steps = ceil(last / size - 1e-9)
+        n_steps = max(1, ceil(last / size - 1e-9))
         end = n_steps * size
         settings = self.settings._replace(method=method._replace(n_steps=n_steps))
         return settings, [end] if end > last * (1 + 1e-9) else []

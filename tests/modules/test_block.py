@@ -95,6 +95,12 @@ def test_a_trajectory_takes_the_steps_of_the_block_whatever_is_asked_for(n_steps
         torch.testing.assert_close(found, z[:i], rtol=1e-12, atol=1e-12)
 
 
+def test_a_trajectory_may_end_next_to_where_it_began():
+    module, z0 = block(solver="rk4", n_steps=2).eval(), rows()
+    found = module.trajectory(z0, [1e-12])
+    torch.testing.assert_close(found[0], z0, rtol=1e-10, atol=1e-10)
+
+
 def test_a_trajectory_goes_on_beyond_the_end_with_steps_of_the_same_size():
     torch.manual_seed(0)
     field = MLPField(2, (8,), time_dependent=False).double()
