@@ -64,13 +64,13 @@ def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
 
 
 def report(found: list[dict]) -> None:
-    """Print the errors and log-losses of every table, means over seeds, and the ratios."""
+    """Print each table's errors, log-losses and seconds over those of the defaults."""
     print_versions(found)
     results = pd.DataFrame(found)
     logs = np.log(
-        results.set_index(["table", "seed", "model"])[["error", "log_loss", "seconds"]].astype(
-            float
-        )
+        results.set_index(["table", "seed", "model"])
+        .reindex(columns=["error", "log_loss", "seconds"])
+        .astype(float)
     )
     ratio = np.exp((logs - logs.xs(WAYS[0], level="model")).groupby(["table", "model"]).mean())
     rows = [

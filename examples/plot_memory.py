@@ -83,9 +83,9 @@ for ax in axes:
 plt.show()
 
 # %%
-# Autograd keeps more than twice as much as the discrete adjoint, for the same gradient to the
-# last digits. What the continuous adjoint keeps hardly grows with the steps, and its gradient
-# differs by what they are off.
+# With sixteen steps autograd keeps more than twice as much as the discrete adjoint, for the same
+# gradient to the last digits. What the continuous adjoint keeps hardly grows with the steps, and
+# its gradient differs by what they are off.
 
 # %%
 # .. [1] Chen, Rubanova, Bettencourt, Duvenaud, "Neural Ordinary Differential Equations",

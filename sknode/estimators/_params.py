@@ -254,7 +254,8 @@ PARAMETERS: dict[str, Parameter] = {
         "a boolean",
         _boolean,
         "Whether all n blocks have the same weights: z ← z + f(z, t)/n at t = 0, 1/n, 2/n and so "
-        "on, which is Euler's method for the ODE of f.",
+        "on, which is Euler's method for the ODE of f. Otherwise each has a field of its own, "
+        "which does not see the time, whatever `time_dependent` says.",
     ),
     "image_shape": Parameter(
         "tuple of int or None",

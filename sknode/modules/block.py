@@ -201,7 +201,10 @@ class ODEBlock(nn.Module):
         # Less a little, lest rounding turn 2.0000000000000004 into 3 steps.
         n_steps = max(1, ceil(last / size - 1e-9))
         end = n_steps * size
-        settings = self.settings._replace(method=method._replace(n_steps=n_steps))
+        backward = self.settings.backward_method._replace(n_steps=n_steps)
+        settings = self.settings._replace(
+            method=method._replace(n_steps=n_steps), backward_method=backward
+        )
         return settings, [end] if end > last * (1 + 1e-9) else []
 
     def __getstate__(self) -> dict[str, Any]:

@@ -95,6 +95,18 @@ def test_a_trajectory_takes_the_steps_of_the_block_whatever_is_asked_for(n_steps
         torch.testing.assert_close(found, z[:i], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("adjoint", ["discrete", "continuous"])
+def test_the_gradient_of_a_trajectory_takes_its_steps_too(adjoint):
+    module = block(solver="rk4", n_steps=4, adjoint=adjoint)
+    z = module.trajectory(rows(), [8.0])[0]
+    settings = {"solver": "rk4", "n_steps": 32, "adjoint": adjoint}
+    expected = odeint(module.field, rows(), times(0.0, 8.0), **settings).z[-1]
+    found, wanted = (
+        torch.autograd.grad(end.square().sum(), list(module.parameters())) for end in (z, expected)
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+
+
 def test_a_trajectory_may_end_next_to_where_it_began():
     module, z0 = block(solver="rk4", n_steps=2).eval(), rows()
     found = module.trajectory(z0, [1e-12])
