@@ -1,6 +1,5 @@
 """A field and its solver settings as one module."""
 
-from math import ceil
 from typing import Any
 
 import torch
@@ -197,14 +196,12 @@ class ODEBlock(nn.Module):
         method = self.settings.method
         if method.adaptive:
             return self.settings, []
-        size = abs(self.t1) / (method.n_steps or 1)
-        # Less a little, lest rounding turn 2.0000000000000004 into 3 steps.
-        n_steps = max(1, ceil(last / size - 1e-9))
-        end = n_steps * size
-        backward = self.settings.backward_method._replace(n_steps=n_steps)
-        settings = self.settings._replace(
-            method=method._replace(n_steps=n_steps), backward_method=backward
-        )
+        n_steps = method.n_steps or 1
+        whole = method._replace(n_steps=n_steps).stretched(last / abs(self.t1))
+        assert whole.n_steps is not None
+        backward = self.settings.backward_method._replace(n_steps=whole.n_steps)
+        settings = self.settings._replace(method=whole, backward_method=backward)
+        end = whole.n_steps * abs(self.t1) / n_steps
         return settings, [end] if end > last * (1 + 1e-9) else []
 
     def __getstate__(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ that of f in the continuous one a + p·f.
 """
 
 from functools import lru_cache
-from math import ceil
 from typing import Any, NamedTuple
 
 import torch
@@ -58,12 +57,7 @@ class Settings(NamedTuple):
 
     def method_of_stretch(self, start: float, stop: float, times: list[float]) -> Method:
         """Return the backward method for one stretch, with its share of the steps of a grid."""
-        method = self.backward_method
-        if method.n_steps is None:
-            return method
-        share = abs(stop - start) / abs(times[-1] - times[0])
-        # Less a little, lest rounding turn a share of 2.0000000000000004 into 3 steps.
-        return method._replace(n_steps=max(1, ceil(method.n_steps * share - 1e-9)))
+        return self.backward_method.stretched(abs(stop - start) / abs(times[-1] - times[0]))
 
 
 class Problem(NamedTuple):

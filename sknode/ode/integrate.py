@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 from typing import NamedTuple
 
 import torch
@@ -52,6 +52,13 @@ class Method(NamedTuple):
     def adaptive(self) -> bool:
         """Whether each row chooses its own steps."""
         return self.tableau.adaptive and self.n_steps is None
+
+    def stretched(self, share: float) -> "Method":
+        """Return the method for a way so many times as long, with steps that are no larger."""
+        if self.n_steps is None:
+            return self
+        # Less a little, lest rounding turn a share of 2.0000000000000004 into 3 steps.
+        return self._replace(n_steps=max(1, ceil(self.n_steps * share - 1e-9)))
 
     def grid(self, times: list[float]) -> list[float]:
         """Return the ends of the steps of a fixed grid through the times."""
