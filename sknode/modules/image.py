@@ -6,10 +6,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from .block import ODEBlock
 from .convolution import ConvField, convolution
-from .linear import linear
-from .residual import ResidualBlocks
+from .linear import linear, make_small
+from .residual import make_block
 
 __all__ = ["ImageNetwork"]
 
@@ -126,27 +125,23 @@ class ImageNetwork(nn.Module):
             )
             n_channels, height, width = n_filters, height // 2, width // 2
         n_channels += augment_dim
-        fields = [
-            ConvField(
-                n_channels, n_filters, activation, time_dependent and n_blocks is None, generator
-            )
-            for _ in range(n_blocks or 1)
-        ]
-        for field in fields:
-            _slow_down(field)
-        self.block: ODEBlock | ResidualBlocks
-        if n_blocks is None:
-            self.block = ODEBlock(
-                fields[0],
-                solver=solver,
-                tolerance=tolerance,
-                n_steps=n_steps,
-                max_steps=max_steps,
-                adjoint=adjoint,
-                kinetic_energy=kinetic_energy,
-            )
-        else:
-            self.block = ResidualBlocks(fields, kinetic_energy=kinetic_energy)
+
+        def field(time_dependent: bool) -> ConvField:
+            made = ConvField(n_channels, n_filters, activation, time_dependent, generator)
+            make_small(made.layers[-1])
+            return made
+
+        self.block = make_block(
+            field,
+            n_blocks,
+            time_dependent,
+            solver=solver,
+            tolerance=tolerance,
+            n_steps=n_steps,
+            max_steps=max_steps,
+            adjoint=adjoint,
+            kinetic_energy=kinetic_energy,
+        )
         self.state_shape = (height, width, n_channels)
         self.head = linear(prod(self.state_shape), n_outputs, generator)
         self.rows_at_a_time = max(1, MOST_AT_A_TIME // (height * width * n_filters))
@@ -201,10 +196,3 @@ class ImageNetwork(nn.Module):
             The states at these times, those of `state_shape` flattened.
         """
         return self.block.trajectory(self.start(x), times).flatten(2)
-
-
-def _slow_down(field: ConvField) -> None:
-    """Let a field hardly move anything yet: a slow flow needs few steps."""
-    with torch.no_grad():
-        for parameter, factor in zip(field.layers[-1].parameters(), (0.01, 0.0), strict=True):
-            parameter.mul_(factor)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Linear", "MemberLinear", "draw", "linear"]
+__all__ = ["Linear", "MemberLinear", "draw", "linear", "make_small"]
 
 # Rows whose share of a weight's gradient is one product. How a BLAS adds up more than some hundred
 # rows depends on the number of its threads.
@@ -81,3 +81,11 @@ def draw(layer: nn.Module, fan_in: int, generator: torch.Generator | None) -> No
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.uniform_(-bound, bound, generator=generator)
+
+
+def make_small(layer: nn.Module) -> None:
+    """Let the last layer of a field hardly move anything yet: a slow flow needs few steps."""
+    weight, bias = layer.parameters()
+    with torch.no_grad():
+        weight.mul_(0.01)
+        bias.zero_()

@@ -6,11 +6,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .block import ODEBlock
 from .fields import MLPField
 from .heads import HEADS
 from .lifts import LIFTS
-from .residual import ResidualBlocks
+from .linear import make_small
+from .residual import make_block
 
 __all__ = ["NODENetwork"]
 
@@ -140,33 +140,32 @@ class NODENetwork(nn.Module):
         )
         self.augment_dim = augment_dim
         n_dims = (n_features if lift == "identity" else lift_dim) + augment_dim
-        self._fields = [
-            MLPField(
+
+        def field(time_dependent: bool) -> MLPField:
+            made = MLPField(
                 n_dims,
                 hidden_layer_sizes,
                 activation,
-                time_dependent and n_blocks is None,
+                time_dependent,
                 n_members=n_members,
                 dropout=dropout,
                 generator=generator,
             )
-            for _ in range(n_blocks or 1)
-        ]
-        for field in self._fields:
-            _initialise(field)
-        self.block: ODEBlock | ResidualBlocks
-        if n_blocks is None:
-            self.block = ODEBlock(
-                self._fields[0],
-                solver=solver,
-                tolerance=tolerance,
-                n_steps=n_steps,
-                max_steps=max_steps,
-                adjoint=adjoint,
-                kinetic_energy=kinetic_energy,
-            )
-        else:
-            self.block = ResidualBlocks(self._fields, kinetic_energy=kinetic_energy)
+            _initialise(made)
+            return made
+
+        self.block = make_block(
+            field,
+            n_blocks,
+            time_dependent,
+            solver=solver,
+            tolerance=tolerance,
+            n_steps=n_steps,
+            max_steps=max_steps,
+            adjoint=adjoint,
+            kinetic_energy=kinetic_energy,
+        )
+        self._fields = [part for part in self.block.modules() if isinstance(part, MLPField)]
         self.head = HEADS[head](n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
@@ -227,12 +226,11 @@ class NODENetwork(nn.Module):
 def _initialise(field: MLPField) -> None:
     """Draw up the weights of a field in which signals keep their size, and which hardly moves yet.
 
-    A slow flow needs few steps, and gradients pass it unspoilt.
+    Gradients pass it unspoilt.
     """
     *hidden, last = cast(list[nn.Linear], list(field.layers))
     with torch.no_grad():
         for layer in hidden:
             # Uniform numbers in ±1/√n have a third of the variance that this takes.
             layer.weight.mul_(3**0.5)
-        last.weight.mul_(0.01)
-        last.bias.zero_()
+    make_small(last)

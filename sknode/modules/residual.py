@@ -1,6 +1,6 @@
 """The discrete counterpart of an ODE block."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..ode import Stats
 from .block import ODEBlock
 
-__all__ = ["ResidualBlocks"]
+__all__ = ["ResidualBlocks", "make_block"]
 
 
 class ResidualBlocks(nn.Module):
@@ -39,6 +39,11 @@ class ResidualBlocks(nn.Module):
     kinetic_energy : Tensor of shape (rows,) or None
         That of the last forward pass, if it is wanted.
 
+    Raises
+    ------
+    ValueError
+        If there is no field.
+
     References
     ----------
     .. [1] He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
@@ -56,6 +61,8 @@ class ResidualBlocks(nn.Module):
 
     def __init__(self, fields: Sequence[nn.Module], *, kinetic_energy: bool = False) -> None:
         super().__init__()
+        if not fields:
+            raise ValueError("there must be one residual block or more, got none")
         self.steps = nn.ModuleList(
             ODEBlock(field, solver="euler", n_steps=1, kinetic_energy=kinetic_energy)
             for field in fields
@@ -142,3 +149,33 @@ class ResidualBlocks(nn.Module):
         index = place.long().clamp(max=len(self.steps) - 1)
         part = (place - index).to(z0).view(-1, *[1] * z0.ndim)
         return torch.lerp(knots[index], knots[index + 1], part)
+
+
+def make_block(
+    make_field: Callable[[bool], nn.Module],
+    n_blocks: int | None,
+    time_dependent: bool,
+    *,
+    solver: str,
+    tolerance: float | tuple[float, float],
+    n_steps: int | None,
+    max_steps: int,
+    adjoint: str | None,
+    kinetic_energy: bool,
+) -> ODEBlock | ResidualBlocks:
+    """Return an ODE block, or as many residual blocks in its place.
+
+    `make_field` is called with whether the field depends on time; those of residual blocks do not.
+    """
+    if n_blocks is not None:
+        fields = [make_field(False) for _ in range(n_blocks)]
+        return ResidualBlocks(fields, kinetic_energy=kinetic_energy)
+    return ODEBlock(
+        make_field(time_dependent),
+        solver=solver,
+        tolerance=tolerance,
+        n_steps=n_steps,
+        max_steps=max_steps,
+        adjoint=adjoint,
+        kinetic_energy=kinetic_energy,
+    )

@@ -111,3 +111,10 @@ def test_a_head_that_cannot_be_is_refused():
         NODENetwork(2, 3, head="identity")
     with pytest.raises(ValueError, match=r"head='cubic' is not known; choose from \['linear'"):
         NODENetwork(2, 3, head="cubic")
+
+
+def test_no_blocks_are_refused():
+    with pytest.raises(ValueError, match="must be one residual block or more, got none"):
+        ResidualBlocks([])
+    with pytest.raises(ValueError, match="must be one residual block or more, got none"):
+        NODENetwork(4, 3, n_blocks=0)
