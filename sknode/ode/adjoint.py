@@ -191,8 +191,10 @@ def _reverse_sweep(
     cotangents = workspace.cotangents(n)
     system.enter(g[-1], 0.0, out=cotangents[0])
     start = torch.empty_like(cotangents[0])
-    for left, (step, dense, stages) in reversed(list(enumerate(record))):
-        read_off = None if dense is None else torch.einsum("skr,krd->srd", dense, g[:-1])
+    for left, (step, reading, stages) in reversed(list(enumerate(record))):
+        read_off = None
+        if reading is not None:
+            read_off = torch.einsum("skr,krd->srd", reading.weights, g[reading.times])
         system.linearise(step.tape)
         for i in reversed(range(n)):
             cotangents.combine(weights[i], out=system.v.flat[i])
@@ -363,16 +365,20 @@ def _solve_with_autograd(problem: Problem, z0: Tensor) -> tuple[Tensor, Stats, T
         _, trajectory = problem.integrate(z0, record=True)
     energy = z0.new_zeros(len(z0)) if problem.settings.kinetic_energy else None
     column = (-1, *[1] * (z0.ndim - 1))
-    z, between = z0, z0.new_zeros((len(problem.times) - 2, *z0.shape))
-    for step, dense, _ in trajectory.record:
+    z, read, places = z0, [], []
+    for step, reading, _ in trajectory.record:
         t = (problem.times[-1] - step.before).view(column).expand(len(z0), *column[1:])
         start = z
         z, stages = differentiable_step(problem.field, tableau, t, z, step.h.view(column))
         if energy is not None:
             energy = energy + kinetic_energy_of_step(tableau, torch.stack(stages), step.h)
-        if dense is not None:
+        if reading is not None:
             stack = torch.stack([start, *stages])
-            between = between + torch.einsum("skr,sr...->kr...", dense, stack)
+            read.append(torch.einsum("skr,sr...->kr...", reading.weights, stack))
+            places.append(torch.arange(reading.times.start, reading.times.stop))
+    between = z0.new_zeros((len(problem.times) - 2, *z0.shape))
+    if read:
+        between = between.index_add(0, torch.cat(places).to(z0.device), torch.cat(read))
     return torch.cat((between.flatten(0, 1), z)), trajectory.stats, energy
 
 

@@ -1,5 +1,6 @@
 """The stepping loops: a fixed grid, and adaptive with a step size for each row."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -18,7 +19,9 @@ from .tableau import Tableau
 from .workspace import Workspace
 
 __all__ = [
+    "MOST_STEPS",
     "Method",
+    "Reading",
     "Recorded",
     "Stats",
     "Step",
@@ -30,9 +33,13 @@ __all__ = [
     "too_many_steps",
 ]
 
+# The discrete adjoint keeps them all.
+MOST_STEPS = 1_000_000
 # A look at the device costs a host as much as many kernels, so off the CPU the loop looks only
 # every few steps whether it is done: the steps too many are steps of size zero.
 STEPS_BETWEEN_LOOKS = 4
+# More times are worth a look at which of them a step may contain.
+FEW_TIMES = 16
 
 
 class Method(NamedTuple):
@@ -199,19 +206,34 @@ class Stats:
         )
 
 
+class Reading(NamedTuple):
+    """How states are read off a step, at some of the times between the first and the last.
+
+    Attributes
+    ----------
+    times : slice
+        Which of those times.
+    weights : Tensor of shape (1 + stages, n_times, rows)
+        The weights of (x, S_1, ...), zero where a time lies outside of a row's step.
+    """
+
+    times: slice
+    weights: Tensor
+
+
 class Recorded(NamedTuple):
     """A step, and what the reverse sweep must know about its outputs.
 
     Attributes
     ----------
-    dense : Tensor of shape (1 + stages, n_between, rows), or None without times in between
-        The weights that read the states off (x, S_1, ...).
+    reading : Reading or None
+        None if no time asked for lies within the step.
     stages : Tensor of shape (stages, rows, n), or None without the kinetic energy
         S_i, zero in rows that stand still.
     """
 
     step: Step
-    dense: Tensor | None
+    reading: Reading | None
     stages: Tensor | None
 
 
@@ -238,19 +260,19 @@ def integrate(
 ) -> Trajectory:
     """Solve from `z0` at the first time to the last, and read off the states at the others."""
     energy = z0.new_zeros(len(z0)) if kinetic_energy else None
-    outputs = _Outputs(workspace, z0, times)
+    outputs = _Outputs(workspace, z0, times, method)
     stats = Stats(z0.shape[0], method.tableau.n_stages, method.tableau.fsal)
     workspace.system.enter(z0, times[0], out=workspace.stack[0])
     kept = []
     for step in steps(workspace, times, method, stats, keep_tapes=record):
-        weights, stages = outputs.read(step), None
+        reading, stages = outputs.read(step), None
         stats.add(step)
         if energy is not None:
             # A trial step may have overflowed.
             stages = torch.where(step.h == 0, 0.0, step.stack.blocks[1:, :, : outputs.n])
             energy += kinetic_energy_of_step(method.tableau, stages, step.h)
         if record:
-            kept.append(Recorded(step, weights, stages))
+            kept.append(Recorded(step, reading, stages))
     return Trajectory(outputs.finish(step.end), stats, kept, energy)
 
 
@@ -313,8 +335,7 @@ class _Walk:
 
 
 def _fixed(walk: _Walk, grid: list[float]) -> Iterator[Step]:
-    nodes = walk.x.new_tensor(grid)
-    left = (nodes[-1] - nodes).unbind()
+    left = _time_left(grid, walk.x).unbind()
     sizes = walk.x.new_tensor([b - a for a, b in pairwise(grid)]).unbind()
     sums = []
     for h, before, after in zip(sizes, left[:-1], left[1:], strict=True):
@@ -413,31 +434,47 @@ def overflow(grid: list[float], n: int, n_failed: int, n_rows: int) -> SolverErr
     )
 
 
+def _time_left(times: list[float], like: Tensor) -> Tensor:
+    """Return the time left to go at some times; only the difference is rounded."""
+    return like.new_tensor([times[-1] - t for t in times])
+
+
 class _Outputs:
     """The states at the times asked for, read off the steps as they pass."""
 
-    def __init__(self, workspace: Workspace, z0: Tensor, times: list[float]) -> None:
+    def __init__(
+        self, workspace: Workspace, z0: Tensor, times: list[float], method: Method
+    ) -> None:
         self.n = workspace.system.n_controlled
         self._left = None
-        if len(times) > 2:
-            self._between = z0.new_empty((len(times) - 2, len(z0), self.n))
-            left = z0.new_tensor([times[-1] - t for t in times]).unsqueeze(1)
-            # A time so near to the first that rounding makes them one belongs to the first step.
-            self._left = torch.where(
-                left[1:-1].abs() < left[0].abs(), left[1:-1], torch.nextafter(left[0], left[-1])
-            )
-            self._dense = coefficients(workspace.tableau, z0.dtype, z0.device).dense
+        if len(times) == 2:
+            return
+        self._between = z0.new_empty((len(times) - 2, len(z0), self.n))
+        left = _time_left(times, z0)
+        # A time so near to the first that rounding makes them one belongs to the first step.
+        self._left = torch.where(
+            left[1:-1].abs() < left[0].abs(), left[1:-1], torch.nextafter(left[0], left[-1])
+        ).unsqueeze(1)
+        self._dense = coefficients(workspace.tableau, z0.dtype, z0.device).dense
+        self._in_order = self._left.abs().neg().flatten().tolist()
+        self._of_grid: Iterator[slice] | None = None
+        if not method.adaptive:
+            nodes = _time_left(method.grid(times), z0).abs().tolist()
+            ends = [bisect_right(self._in_order, -node) for node in nodes]
+            self._of_grid = (slice(*pair) for pair in pairwise(ends))
 
-    def read(self, step: Step) -> Tensor | None:
-        """Read the states at the times within this step; return the weights that do it.
+    def read(self, step: Step) -> Reading | None:
+        """Read the states at the times within this step.
 
-        The weights are (1 + stages, n_between, rows), zero where a time lies outside of a row's
-        step. Which step a time belongs to is decided on the time left at the step's ends, which
+        Which step a time belongs to is decided on the time left at the step's ends, which
         neighbouring steps share to the last bit.
         """
         if self._left is None:
             return None
-        left = self._left
+        times = next(self._of_grid) if self._of_grid else self._times_within(step)
+        if times.start == times.stop:
+            return None
+        left = self._left[times]
         inside = (step.after.abs() <= left.abs()) & (left.abs() < step.before.abs())
         theta = torch.where(inside, (step.before - left) / step.h.view(-1), 0.0)
         theta = theta.expand(len(left), step.end.shape[0])
@@ -447,8 +484,19 @@ class _Outputs:
             (inside.unsqueeze(0).to(theta.dtype), torch.einsum("sp,pkr->skr", self._dense, powers))
         )
         states = torch.einsum("skr,srd->krd", weights, step.stack.blocks[:, :, : self.n])
-        torch.where(inside.unsqueeze(2), states, self._between, out=self._between)
-        return weights
+        between = self._between[times]
+        torch.where(inside.unsqueeze(2), states, between, out=between)
+        return Reading(times, weights)
+
+    def _times_within(self, step: Step) -> slice:
+        """Return the times that may lie within the step of a row."""
+        if len(self._in_order) <= FEW_TIMES:
+            return slice(0, len(self._in_order))
+        moved = step.before != step.after
+        first = torch.where(moved, step.before.abs(), 0.0).max().item()
+        last = torch.where(moved, step.after.abs(), inf).min().item()
+        start, stop = (bisect_right(self._in_order, -end) for end in (first, min(first, last)))
+        return slice(start, stop)
 
     def finish(self, end: Tensor) -> Tensor:
         """Add the state at the last time, which is where the last step ends."""

@@ -152,7 +152,6 @@ template <class T, class System> class Walk {
         Interrupted& interrupted) {
         const int n = int(grid.size()) - 1;
         const Lanes<T> zero = Lanes<T>::all(0);
-        const T stop = T(grid[n]);
         int n_finite = -1;
         for (int i = 0; i < n; ++i) {
             if (interrupted()) {
@@ -161,8 +160,8 @@ template <class T, class System> class Walk {
             }
             Step<T> step;
             step.h = select(used, Lanes<T>::all(T(grid[i + 1] - grid[i])), zero);
-            step.before = select(used, Lanes<T>::all(stop - T(grid[i])), zero);
-            step.after = select(used, Lanes<T>::all(stop - T(grid[i + 1])), zero);
+            step.before = select(used, Lanes<T>::all(T(grid[n] - grid[i])), zero);
+            step.after = select(used, Lanes<T>::all(T(grid[n] - grid[i + 1])), zero);
             try_step(step.h);
             // All evaluations of an FSAL method but the first belong to the steps.
             if (!tableau_.fsal) --outcome_.n_evaluations;

@@ -2,11 +2,13 @@
 // and pulled back. Blocks do not depend on each other, and are shared out over threads.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <functional>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "systems.hpp"
 
@@ -243,6 +245,24 @@ template <class T> class Solver {
                std::abs(left) < std::abs(step.before[lane]);
     }
 
+    // The times between, which are in order, that may lie within the step of a row: from the first
+    // of the two on, up to and without the second.
+    std::pair<size_t, size_t> times_within(const Step<T>& step) const {
+        T first = 0, last = std::numeric_limits<T>::infinity();
+        for (int i = 0; i < LANES; ++i) {
+            if (step.before[i] == step.after[i]) continue;
+            first = std::max(first, std::abs(step.before[i]));
+            last = std::min(last, std::abs(step.after[i]));
+        }
+        const auto begin = between_.begin();
+        const auto later_than = [&](T bound) {
+            return size_t(std::partition_point(begin, between_.end(), [bound](T left) {
+                return std::abs(left) >= bound;
+            }) - begin);
+        };
+        return {later_than(first), later_than(std::min(first, last))};
+    }
+
     bool any_inside(const Step<T>& step, T left, Mask<T>& mask, Lanes<T>& theta) const {
         bool any = false;
         for (int i = 0; i < LANES; ++i) {
@@ -260,7 +280,8 @@ template <class T> class Solver {
         const int n = network_.n_dims;
         Mask<T> mask{};
         Lanes<T> theta{};
-        for (size_t j = 0; j < between_.size(); ++j) {
+        const auto [first, end] = times_within(step);
+        for (size_t j = first; j < end; ++j) {
             if (!any_inside(step, between_[j], mask, theta)) continue;
             for (int d = 0; d < n; ++d) {
                 Lanes<T> sum = x[d];
@@ -326,7 +347,8 @@ template <class T> class Solver {
         const int n = network_.n_dims, m = network_.n_cotangents;
         Mask<T> mask{};
         Lanes<T> theta{};
-        for (size_t j = 0; j < between_.size(); ++j) {
+        const auto [first, end] = times_within(step);
+        for (size_t j = first; j < end; ++j) {
             if (!any_inside(step, between_[j], mask, theta)) continue;
             gather(g + j * table_size(), block, g_lanes);
             for (int d = 0; d < n; ++d) {
