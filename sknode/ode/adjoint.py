@@ -166,10 +166,12 @@ class _DiscreteAdjoint(Function):
         n = ctx.shape[1:].numel()
         g = g.reshape(-1, ctx.shape[0], n)
         pull = pull_of_energy(g_energy, ctx.times, n)
-        start = _reverse_sweep(workspace, ctx.record, g, pull, start_wanted=wanted)
-        ctx.stats.nfe_backward += stages_of_a_sweep(workspace.tableau, len(g)) * len(ctx.record)
+        with ctx.lease.lock:
+            start = _reverse_sweep(workspace, ctx.record, g, pull, start_wanted=wanted)
+            ctx.stats.nfe_backward += stages_of_a_sweep(workspace.tableau, len(g)) * len(ctx.record)
+            gradients = workspace.system.gradients()
         z0 = _states(start, ctx.shape) if wanted else None
-        return None, None, z0, *workspace.system.gradients()
+        return None, None, z0, *gradients
 
 
 def _reverse_sweep(

@@ -3,7 +3,10 @@
 At small batches, making buffers and the views into them costs as much as the arithmetic.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
@@ -48,10 +51,17 @@ class Workspace:
 
 
 class Lease(Generic[W]):
-    """A workspace while a solve, or the graph that remembers it, needs it."""
+    """A workspace while a solve, or the graph that remembers it, needs it.
+
+    Attributes
+    ----------
+    lock : threading.Lock
+        Held by the thread that goes back through the graph: two may do so at a time.
+    """
 
     def __init__(self, workspace: W, pool: "Pool | None", key: tuple) -> None:
         self.workspace = workspace
+        self.lock = Lock()
         self._pool, self._key = pool, key
 
     def __del__(self) -> None:
@@ -70,7 +80,9 @@ class Pool:
     MOST_IDLE = 2
 
     def __init__(self) -> None:
-        self._idle: dict[tuple, Any] = {}
+        # Any thread may come in at any time, and the garbage collector in the midst of a method: so
+        # each change is one operation that cannot be interrupted.
+        self._idle: OrderedDict[tuple, Any] = OrderedDict()
 
     def __reduce__(self) -> tuple:
         return Pool, ()
@@ -80,7 +92,8 @@ class Pool:
         self._idle.pop(key, None)
         self._idle[key] = workspace
         while len(self._idle) > self.MOST_IDLE:
-            self._idle.pop(next(iter(self._idle)), None)
+            with suppress(KeyError):
+                self._idle.popitem(last=False)
 
     def take(self, key: tuple) -> Any | None:
         """Hand out what was given back under the key, if there is something."""
