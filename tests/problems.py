@@ -260,8 +260,9 @@ def slope(sizes: Sequence[float], errors: Sequence[float]) -> float:
 
 
 def live_bytes() -> int:
-    """Return the bytes of all tensors that Python can reach."""
+    """Return the bytes of all dense tensors that Python can reach."""
     # Not isinstance: that would ask lazily loaded modules for their class, and so load them.
     tensors = (x for x in gc.get_objects() if issubclass(type(x), Tensor))
-    storages = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}
+    dense = [x.untyped_storage() for x in tensors if x.layout == torch.strided]
+    storages = {storage.data_ptr(): storage.nbytes() for storage in dense}
     return sum(storages.values())

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sknode"
 # The files of one row do not import each other.
 MAP = [
-    {"exceptions", "_files"},
-    {"ode.tableau"},
+    {"exceptions", "_checks", "_files"},
+    {"ode.tableau", "ode.transforms"},
     {"ode.field"},
     {"ode.workspace"},
     {"ode.step", "ode.control"},

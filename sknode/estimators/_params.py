@@ -5,10 +5,8 @@ into its docstring.
 """
 
 import inspect
-import math
 import os
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,11 +14,13 @@ import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
+from .._checks import is_integer, is_number, is_tolerance
 from ..modules.activations import ACTIVATIONS
 from ..modules.heads import HEADS
 from ..modules.lifts import LIFTS
 from ..modules.losses import LOSSES
 from ..ode.adjoint import ADJOINTS
+from ..ode.integrate import MOST_STEPS
 from ..ode.tableau import TABLEAUS
 from ._scaling import SCALINGS
 from ._schedule import SCHEDULES
@@ -41,8 +41,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
-# The discrete adjoint keeps them all.
-MOST_STEPS = 1_000_000
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "float64")
 
@@ -68,21 +66,8 @@ class Parameter(NamedTuple):
     description: str
 
 
-def _integer(value: Any, least: int, most: float = math.inf) -> bool:
-    return isinstance(value, Integral) and not _boolean(value) and least <= int(value) <= most
-
-
-def _number(value: Any, above: float = -math.inf) -> bool:
-    if _boolean(value) or not isinstance(value, Real):
-        return False
-    try:
-        return math.isfinite(float(value)) and float(value) > above
-    except OverflowError:
-        return False
-
-
 def _fraction(value: Any) -> bool:
-    return _number(value, 0.0) and value < 1
+    return is_number(value, 0.0) and value < 1
 
 
 def _boolean(value: Any) -> bool:
@@ -95,16 +80,11 @@ def _one_of(*names: Any) -> Callable[[Any], bool]:
 
 def _sizes(value: Any) -> bool:
     sequence = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
-    return bool(sequence) and all(_integer(n, 1) for n in value)
+    return bool(sequence) and all(is_integer(n, 1) for n in value)
 
 
 def _image_shape(value: Any) -> bool:
     return value is None or (_sizes(value) and len(value) in (2, 3))
-
-
-def _tolerance(value: Any) -> bool:
-    pair = value if isinstance(value, list | tuple) else (value, value)
-    return len(pair) == 2 and all(_number(number, 0.0) for number in pair)
 
 
 def _optimizer(value: Any) -> bool:
@@ -139,14 +119,14 @@ def _callbacks(value: Any) -> bool:
 
 def _class_weight(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(_number(weight) and weight >= 0 for weight in value.values())
+        return all(is_number(weight) and weight >= 0 for weight in value.values())
     return value is None or (isinstance(value, str) and value == "balanced")
 
 
 def _random_state(value: Any) -> bool:
     if isinstance(value, np.random.RandomState) or value is None:
         return True
-    return _integer(value, 0, 2**32 - 1)
+    return is_integer(value, 0, 2**32 - 1)
 
 
 def _choices(names: Any) -> str:
@@ -185,13 +165,13 @@ PARAMETERS: dict[str, Parameter] = {
     "lift_dim": Parameter(
         "int",
         "a positive integer",
-        lambda value: _integer(value, 1),
+        lambda value: is_integer(value, 1),
         "Number of dimensions of a learned lift; not used by the identity.",
     ),
     "lift_frequency": Parameter(
         "float",
         "a positive number",
-        lambda value: _number(value, 0.0),
+        lambda value: is_number(value, 0.0),
         "Standard deviation of the frequencies that the periodic lift begins with, in periods per "
         "unit of a scaled feature. The higher, the finer what can be learned from a feature, noise "
         "included.",
@@ -208,7 +188,7 @@ PARAMETERS: dict[str, Parameter] = {
     "augment_dim": Parameter(
         "int",
         "a non-negative integer",
-        lambda value: _integer(value, 0),
+        lambda value: is_integer(value, 0),
         "Number of zeros appended to z(0) after the lift, which give trajectories room to pass "
         "each other [2]_.",
     ),
@@ -232,21 +212,21 @@ PARAMETERS: dict[str, Parameter] = {
     "dropout": Parameter(
         "float",
         "a number from 0 up to, but without, 1",
-        lambda value: _number(value) and 0 <= value < 1,
+        lambda value: is_number(value) and 0 <= value < 1,
         "Part of the hidden units that is left out in training, chosen anew for every batch, the "
         "same for all its rows and times.",
     ),
     "n_members": Parameter(
         "int",
         "a positive integer",
-        lambda value: _integer(value, 1),
+        lambda value: is_integer(value, 1),
         "Number of networks, independently initialised, that are trained side by side on the same "
         "batches; their probabilities or predictions are averaged.",
     ),
     "n_blocks": Parameter(
         "int",
         "a positive integer, and no more than a million",
-        lambda value: _integer(value, 1, MOST_STEPS),
+        lambda value: is_integer(value, 1, MOST_STEPS),
         "Number of blocks.",
     ),
     "shared_weights": Parameter(
@@ -268,27 +248,27 @@ PARAMETERS: dict[str, Parameter] = {
     "n_filters": Parameter(
         "int",
         "a positive integer",
-        lambda value: _integer(value, 1),
+        lambda value: is_integer(value, 1),
         "Number of channels between the convolutions of the field.",
     ),
     "n_downsamplings": Parameter(
         "int",
         "a non-negative integer",
-        lambda value: _integer(value, 0),
+        lambda value: is_integer(value, 0),
         "Number of convolutions that first halve height and width each, with as many filters as "
         "the field: there is less to move then, and what moves are features in place of pixels.",
     ),
     "tolerance": Parameter(
         "float or (float, float)",
         "a positive number or a pair of them",
-        _tolerance,
+        is_tolerance,
         "Relative and absolute tolerance of adaptive solvers: one number for both, or a pair. "
         "Inputs are standardised, so the scale it refers to is one.",
     ),
     "n_steps": Parameter(
         "int or None",
         "a positive integer or None, and no more than a million",
-        lambda value: value is None or _integer(value, 1, MOST_STEPS),
+        lambda value: value is None or is_integer(value, 1, MOST_STEPS),
         "Number of equal steps from t = 0 to t = 1. None: for the solvers without an error "
         "estimate as many as take four evaluations of the field (of rk4 one), for the others steps "
         "by `tolerance`.",
@@ -296,7 +276,7 @@ PARAMETERS: dict[str, Parameter] = {
     "max_steps": Parameter(
         "int",
         "a positive integer, and no more than a million",
-        lambda value: _integer(value, 1, MOST_STEPS),
+        lambda value: is_integer(value, 1, MOST_STEPS),
         "An adaptive solve that needs more steps raises `SolverError`.",
     ),
     "adjoint": Parameter(
@@ -310,7 +290,7 @@ PARAMETERS: dict[str, Parameter] = {
     "kinetic_penalty": Parameter(
         "float",
         "a non-negative number",
-        lambda value: _number(value) and value >= 0,
+        lambda value: is_number(value) and value >= 0,
         "Weight in the loss of the energy of the way from z(0) to z(1), the mean over the rows of "
         "∫|f|²dt, itself a mean over the dimensions. Straight ways need few steps [4]_. dopri5 and "
         "tsit5 find it with a negative weight, and on coarse steps a field can be learned whose "
@@ -324,7 +304,7 @@ PARAMETERS: dict[str, Parameter] = {
         "The optimizer; a class is called with `lr` and `weight_decay`.",
     ),
     "learning_rate": Parameter(
-        "float", "a positive number", lambda value: _number(value, 0.0), "Its step size."
+        "float", "a positive number", lambda value: is_number(value, 0.0), "Its step size."
     ),
     "schedule": Parameter(
         _set(SCHEDULES),
@@ -337,7 +317,7 @@ PARAMETERS: dict[str, Parameter] = {
     "weight_decay": Parameter(
         "float",
         "a non-negative number",
-        lambda value: _number(value) and value >= 0,
+        lambda value: is_number(value) and value >= 0,
         "Its weight decay, on the matrices of weights alone: biases and frequencies are free.",
     ),
     "ema_decay": Parameter(
@@ -351,19 +331,19 @@ PARAMETERS: dict[str, Parameter] = {
     "gradient_clip": Parameter(
         "float or None",
         "a positive number or None",
-        lambda value: value is None or _number(value, 0.0),
+        lambda value: value is None or is_number(value, 0.0),
         "Longer gradients, of all members together, are shortened to this norm.",
     ),
     "max_epochs": Parameter(
         "int",
         "a positive integer",
-        lambda value: _integer(value, 1),
+        lambda value: is_integer(value, 1),
         "Number of passes over the rows.",
     ),
     "batch_size": Parameter(
         'int or "auto"',
         "a positive integer or 'auto'",
-        lambda value: _integer(value, 1) or (isinstance(value, str) and value == "auto"),
+        lambda value: is_integer(value, 1) or (isinstance(value, str) and value == "auto"),
         'Largest number of rows in a batch; the rows are shared out evenly. "auto": all rows of '
         "up to 128, else the power of two that makes some 20 batches, from 16 to 256.",
     ),
@@ -386,19 +366,19 @@ PARAMETERS: dict[str, Parameter] = {
     "n_iter_no_change": Parameter(
         "int",
         "a positive integer",
-        lambda value: _integer(value, 1),
+        lambda value: is_integer(value, 1),
         "Number of epochs in a row that the validation loss may go without falling by `tol`.",
     ),
     "tol": Parameter(
         "float",
         "a non-negative number",
-        lambda value: _number(value) and value >= 0,
+        lambda value: is_number(value) and value >= 0,
         "What counts as falling.",
     ),
     "label_smoothing": Parameter(
         "float",
         "a number from 0 up to, but without, 1",
-        lambda value: _number(value) and 0 <= value < 1,
+        lambda value: is_number(value) and 0 <= value < 1,
         "So much of every label is shared out evenly over the classes in training.",
     ),
     "loss": Parameter(
@@ -453,7 +433,7 @@ PARAMETERS: dict[str, Parameter] = {
     "checkpoint_interval": Parameter(
         "int",
         "a positive integer",
-        lambda value: _integer(value, 1),
+        lambda value: is_integer(value, 1),
         "Number of epochs from one checkpoint to the next.",
     ),
     "warm_start": Parameter(
@@ -472,7 +452,7 @@ PARAMETERS: dict[str, Parameter] = {
     "verbose": Parameter(
         "int",
         "a non-negative integer",
-        lambda value: _integer(value, 0) or _boolean(value),
+        lambda value: is_integer(value, 0) or _boolean(value),
         "0: nothing is shown. 1: one line that is kept up to date, with the loss, the validation "
         "score, evaluations of the field and the time left. 2 and more: a row for every epoch.",
     ),

@@ -115,7 +115,7 @@ def ways_of(
     Without `times` they are few, or many if the state has one dimension.
     """
     before, fitted = parts_of(display, estimator, BaseRowNetwork)
-    n_dims = _fields_of(fitted)[0].dense_form().biases[-1].shape[-1]
+    n_dims = _fields_of(fitted)[0].dense_form().n_dims
     dims = _check_dims(dims, n_dims)
     y, classes = _check_labels(fitted, X, y)
     if times is None:

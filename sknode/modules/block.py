@@ -1,14 +1,17 @@
 """A field and its solver settings as one module."""
 
+from itertools import pairwise
+from reprlib import repr as shortened
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .._checks import is_number
 from ..ode import Stats
 from ..ode.adjoint import Settings
-from ..ode.integrate import Method
-from ..ode.solution import check_settings, solve
+from ..ode.integrate import MOST_STEPS, Method
+from ..ode.solution import check_field, check_settings, solve
 from ..ode.workspace import Pool
 
 __all__ = ["ODEBlock"]
@@ -58,6 +61,8 @@ class ODEBlock(nn.Module):
 
     Raises
     ------
+    TypeError
+        If the field is no module.
     ValueError
         If `t1` is zero or not finite, or a setting is not allowed.
 
@@ -98,7 +103,8 @@ class ODEBlock(nn.Module):
         kinetic_energy: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 < abs(t1) < float("inf"):
+        check_field(field)
+        if not is_number(t1) or float(t1) == 0:
             raise ValueError(f"t1 must be finite and not zero, got {t1!r}")
         self.field = field
         self.t1 = float(t1)
@@ -166,7 +172,8 @@ class ODEBlock(nn.Module):
         z0 : Tensor of shape ``(rows, *state)``, float32 or float64
             The states at t = 0.
         times : list of float
-            Strictly increasing times, not negative.
+            Times from 0 on in the direction of t1: not negative and strictly increasing, or if t1
+            is negative, not positive and strictly decreasing.
 
         Returns
         -------
@@ -178,8 +185,10 @@ class ODEBlock(nn.Module):
         SolverError
             If a state is not finite, or a row does not arrive.
         ValueError
-            If z0 has no rows, or the field and z0 do not agree in dtype and device.
+            If the times are not as described, or so late that a fixed grid would have more than a
+            million steps, z0 has no rows, or the field and z0 do not agree in dtype and device.
         """
+        self._check_times(times)
         later = times if times[0] else times[1:]
         z = z0.new_empty((0, *z0.shape[1:]))
         if later:
@@ -187,6 +196,16 @@ class ODEBlock(nn.Module):
             z, *_ = solve(self.field, z0, [0.0, *later, *end], settings)
             z = z[: len(later) * len(z0)]
         return torch.cat((z0, z) if len(later) < len(times) else (z,)).view(-1, *z0.shape)
+
+    def _check_times(self, times: list[float]) -> None:
+        forward = [time / self.t1 for time in times]
+        # No comparison holds for NaN.
+        if not (forward and forward[0] >= 0 and all(a < b for a, b in pairwise(forward))):
+            order = "increasing" if self.t1 > 0 else "decreasing"
+            raise ValueError(
+                f"times must be one or more, from 0 towards t1={self.t1:g} and strictly {order}, "
+                f"got {shortened(times)}"
+            )
 
     def _whole_steps(self, last: float) -> tuple[Settings, list[float]]:
         """Return settings for a solve up to a time, and the end of its last step if that is later.
@@ -196,13 +215,18 @@ class ODEBlock(nn.Module):
         method = self.settings.method
         if method.adaptive:
             return self.settings, []
-        n_steps = method.n_steps or 1
-        whole = method._replace(n_steps=n_steps).stretched(last / abs(self.t1))
+        n_steps, share = method.n_steps or 1, last / self.t1
+        if n_steps * share > MOST_STEPS:
+            raise ValueError(
+                f"times must not be beyond {MOST_STEPS * self.t1 / n_steps:g}, which takes "
+                f"{MOST_STEPS:,} steps of the fixed grid, got {last:g}"
+            )
+        whole = method._replace(n_steps=n_steps).stretched(share)
         assert whole.n_steps is not None
         backward = self.settings.backward_method._replace(n_steps=whole.n_steps)
         settings = self.settings._replace(method=whole, backward_method=backward)
-        end = whole.n_steps * abs(self.t1) / n_steps
-        return settings, [end] if end > last * (1 + 1e-9) else []
+        end = whole.n_steps * self.t1 / n_steps
+        return settings, [end] if abs(end) > abs(last) * (1 + 1e-9) else []
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor with a graph can be neither copied nor pickled.

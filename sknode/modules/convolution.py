@@ -6,13 +6,13 @@ the larger ones run several times as fast on the CPU as with the channels first.
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from .._checks import check_choice, check_flag, is_integer
 from ..ode.field import Dynamics, Stack, Tape
 from .linear import draw
 
@@ -89,7 +89,8 @@ class ConvField(nn.Module):
     Raises
     ------
     ValueError
-        If a size is not a positive integer or the activation is not known.
+        If a size is not a positive integer, the activation is not known or `time_dependent` is no
+        boolean.
 
     References
     ----------
@@ -115,12 +116,10 @@ class ConvField(nn.Module):
         super().__init__()
         sizes: dict[str, Any] = {"n_channels": n_channels, "n_filters": n_filters}
         for name, size in sizes.items():
-            if not isinstance(size, Integral) or int(size) < 1:
+            if not is_integer(size, 1):
                 raise ValueError(f"{name} must be a positive integer, got {size!r}")
-        if activation not in NONLINEARITIES:
-            raise ValueError(
-                f"activation={activation!r} is not known; choose from {list(NONLINEARITIES)}"
-            )
+        check_choice("activation", activation, NONLINEARITIES)
+        check_flag("time_dependent", time_dependent)
         self.n_channels, self.n_filters = int(n_channels), int(n_filters)
         self.activation = activation
         self.time_dependent = time_dependent

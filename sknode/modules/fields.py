@@ -1,14 +1,14 @@
 """Fields that know their own derivative."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from math import prod
-from numbers import Integral
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from .._checks import check_choice, check_flag, is_integer, is_number
 from ..ode.field import DenseForm, Dynamics, Stack, Tape, rows_of_members
 from .activations import ACTIVATIONS
 from .linear import dense, linear
@@ -45,8 +45,8 @@ class MLPField(nn.Module):
     Raises
     ------
     ValueError
-        If a size is not a positive integer, the activation is not known or `dropout` is not in
-        [0, 1).
+        If a size is not a positive integer, the activation is not known, `time_dependent` is no
+        boolean or `dropout` is not in [0, 1).
 
     Examples
     --------
@@ -68,17 +68,16 @@ class MLPField(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        sizes: list[Any] = [n_dims, *hidden_layer_sizes, n_dims]
-        if not all(isinstance(size, Integral) and int(size) > 0 for size in (*sizes, n_members)):
+        hidden = hidden_layer_sizes if isinstance(hidden_layer_sizes, Iterable) else [None]
+        sizes: list[Any] = [n_dims, *hidden, n_dims]
+        if not all(is_integer(size, 1) for size in (*sizes, n_members)):
             raise ValueError(
                 "n_dims, hidden_layer_sizes and n_members must be positive integers, "
                 f"got {n_dims!r}, {hidden_layer_sizes!r} and {n_members!r}"
             )
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation={activation!r} is not known; choose from {list(ACTIVATIONS)}"
-            )
-        if not 0 <= dropout < 1:
+        check_choice("activation", activation, ACTIVATIONS)
+        check_flag("time_dependent", time_dependent)
+        if not is_number(dropout) or not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and less than 1, got {dropout!r}")
         self.activation = activation
         self.time_dependent = time_dependent
@@ -176,13 +175,7 @@ class MLPField(nn.Module):
             shared equally among its members.
         """
         form = self.dense_form()
-        n_dims = form.biases[-1].shape[-1]
-        if z0.ndim != 2 or z0.shape[1] != n_dims:
-            raise ValueError(
-                f"z0 must have shape (rows, {n_dims}), as the field has {n_dims} dimensions, "
-                f"got {(*z0.shape,)}"
-            )
-        form.check_rows(z0)
+        form.check(z0)
         return DenseDynamics(form, z0)
 
 

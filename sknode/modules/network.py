@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .._checks import check_choice
 from .fields import MLPField
 from .heads import HEADS
 from .lifts import LIFTS
@@ -125,10 +126,8 @@ class NODENetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if lift not in LIFTS:
-            raise ValueError(f"lift={lift!r} is not known; choose from {list(LIFTS)}")
-        if head not in HEADS:
-            raise ValueError(f"head={head!r} is not known; choose from {list(HEADS)}")
+        check_choice("lift", lift, LIFTS)
+        check_choice("head", head, HEADS)
         self.n_members = n_members
         self.lift = LIFTS[lift](
             n_features,

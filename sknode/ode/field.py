@@ -11,8 +11,8 @@ stack of dense layers says so (`DenseForm`), so that other engines can run it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, lru_cache
+from itertools import chain, pairwise
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -26,8 +26,10 @@ __all__ = [
     "ModuleDynamics",
     "Stack",
     "Tape",
+    "alike",
     "bind",
     "dense_form_of",
+    "kind_of",
     "parameters_of",
     "rows_of_members",
 ]
@@ -244,10 +246,17 @@ class ModuleDynamics(Dynamics):
 
     def _call(self, t: Tensor, z: Tensor) -> Tensor:
         dz = self.field(t, z)
+        if not isinstance(dz, Tensor):
+            raise TypeError(f"the field must return a tensor, got {type(dz).__name__}")
         if dz.shape != z.shape:
             raise ValueError(
                 f"the field must return one derivative per state, shape {tuple(z.shape)}, "
                 f"got {tuple(dz.shape)}"
+            )
+        if not alike(dz, z):
+            raise ValueError(
+                f"the field must return derivatives of the kind of the states, {kind_of(z)}, "
+                f"got {kind_of(dz)}"
             )
         return dz
 
@@ -299,6 +308,10 @@ class DenseForm(NamedTuple):
         Each layer's weight and bias, layer by layer.
     n_members : int
         Number of members.
+    n_dims : int
+        Number of dimensions of the state.
+    sizes : tuple of int
+        Numbers of inputs of the layers, and of outputs of the last.
 
     Examples
     --------
@@ -334,8 +347,34 @@ class DenseForm(NamedTuple):
         weight = self.weights[0]
         return weight.shape[0] if weight.ndim == 3 else 1
 
-    def check_rows(self, z0: Tensor) -> None:
-        """Complain if the rows cannot be shared out evenly to the members.
+    @property
+    def n_dims(self) -> int:
+        """Number of dimensions of the state."""
+        return self.biases[-1].shape[-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of inputs of the layers, and of outputs of the last.
+
+        Engines trust them with the memory, so they are checked here.
+        """
+        weights, biases = self.weights, self.biases
+        if not len(weights) == len(biases) > 0:
+            raise ValueError(
+                "dense_form() must give one layer or more, and a bias for each weight, got "
+                f"{len(weights)} weights and {len(biases)} biases"
+            )
+        parameters = self.parameters
+        strangers = [type(p).__name__ for p in parameters if not isinstance(p, Tensor)]
+        if strangers or not isinstance(self.time_dependent, bool):
+            raise TypeError(
+                "dense_form() must give weights and biases as tensors, and time_dependent as a "
+                f"boolean, got {', '.join(strangers) or repr(self.time_dependent)}"
+            )
+        return _sizes(tuple(p.shape for p in parameters), self.time_dependent)
+
+    def check(self, z0: Tensor) -> None:
+        """Complain if the layers do not fit together, or states not to them.
 
         Parameters
         ----------
@@ -344,14 +383,51 @@ class DenseForm(NamedTuple):
 
         Raises
         ------
-        ValueError
-            If the number of rows is no multiple of `n_members`.
+        ValueError, TypeError
+            If the layers do not lead from the state (and the time) to its derivative, the states
+            have another number of dimensions, or their number is no multiple of `n_members`.
         """
+        n_dims = self.sizes[-1]
+        if z0.ndim != 2 or z0.shape[1] != n_dims:
+            raise ValueError(
+                f"z0 must have shape (rows, {n_dims}), as the field has {n_dims} dimensions, "
+                f"got {(*z0.shape,)}"
+            )
         if z0.shape[0] % self.n_members:
             raise ValueError(
                 f"z0 must have as many rows for each of the field's {self.n_members} members, got "
                 f"{z0.shape[0]} rows"
             )
+
+
+@lru_cache(maxsize=256)
+def _sizes(shapes: tuple[torch.Size, ...], time_dependent: bool) -> tuple[int, ...]:
+    """Return the sizes of layers, given the shapes of each one's weight and bias."""
+    members = shapes[0][:-2]
+    sizes = tuple(shape[-1] if len(shape) else 0 for shape in (*shapes[::2], shapes[-1]))
+    fitting = [(*members, *shape) for n_in, n in pairwise(sizes) for shape in ((n, n_in), (n,))]
+    if (
+        list(shapes) != fitting
+        or sizes[0] != sizes[-1] + time_dependent
+        or len(members) > 1
+        or min(*members, *sizes) < 1
+    ):
+        raise ValueError(
+            "dense_form() must give layers that fit together, from the state (and the time) to "
+            f"its derivative, got weights and biases of the shapes {[tuple(s) for s in shapes]}"
+        )
+    return sizes
+
+
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors have dtype, device and layout in common."""
+    return one.dtype == other.dtype and one.device == other.device and one.layout == other.layout
+
+
+def kind_of(tensor: Tensor) -> str:
+    """Return in words what `alike` compares."""
+    layout = "" if tensor.layout == torch.strided else f", {tensor.layout}"
+    return f"{tensor.dtype} on {tensor.device}{layout}"
 
 
 @runtime_checkable
@@ -373,7 +449,13 @@ class DenseField(Protocol):
 def dense_form_of(field: nn.Module) -> DenseForm | None:
     """Return the layers of a field that is a stack of them, None for any other."""
     # isinstance() of a protocol takes as long as some evaluations of the field.
-    return cast(DenseField, field).dense_form() if hasattr(field, "dense_form") else None
+    if not hasattr(field, "dense_form"):
+        return None
+    form = cast(DenseField, field).dense_form()
+    if not isinstance(form, DenseForm):
+        raise TypeError(f"dense_form() must return a DenseForm, got {type(form).__name__}")
+    _ = form.sizes
+    return form
 
 
 def parameters_of(field: nn.Module, form: DenseForm | None) -> tuple[Tensor, ...]:

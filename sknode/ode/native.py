@@ -7,7 +7,6 @@ knows no method by itself: tableaus and the controller's constants are handed to
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
-from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -32,6 +31,8 @@ from .workspace import Lease, Pool, borrow
 __all__ = ["ENGINE", "serves", "solve"]
 
 ACTIVATIONS = ("tanh", "silu", "softplus", "relu")
+# It counts them in int.
+MOST_ROWS = 2**31 - 1
 
 
 def _best_engine() -> ModuleType | None:
@@ -50,7 +51,7 @@ def serves(form: DenseForm, z0: Tensor) -> bool:
     """Return whether the engine was built and can solve a field from such states."""
     if ENGINE is None or not z0.is_cpu or form.activation not in ACTIVATIONS:
         return False
-    return z0.ndim == 2 and form.biases[-1].shape[-1] == z0.shape[1]
+    return z0.ndim == 2 and z0.shape[1] == form.n_dims and z0.shape[0] <= MOST_ROWS
 
 
 class Problem(NamedTuple):
@@ -66,17 +67,17 @@ class Problem(NamedTuple):
     ) -> tuple[Lease, Tensor, Stats, Tensor | None]:
         """Solve from `z0`; the solver is the solve's own while the lease is held."""
         method, times = self.settings.method, self.times
-        self.form.check_rows(z0)
+        self.form.check(z0)
         held = self.lease(parameters)
-        z0 = z0.contiguous()
+        z0 = _plain(z0)
         n_rows = z0.shape[0]
         z = z0.new_empty(((len(times) - 1) * n_rows, z0.shape[1]))
         counts = torch.empty((2, n_rows), dtype=torch.int64)
         energy = z0.new_empty(n_rows) if self.settings.kinetic_energy else None
         nodes = times if method.adaptive else method.grid(times)
         result = held.workspace.solve(
-            z0.data_ptr(), n_rows, times, nodes, method.adaptive, _numbers(method),
-            method.max_steps, record, z.data_ptr(), counts.data_ptr(), _address(energy),
+            _address(z0), n_rows, times, nodes, method.adaptive, _numbers(method),
+            method.max_steps, record, _address(z), _address(counts), _address(energy),
             torch.get_num_threads(),
         )  # fmt: skip
         _check(result, nodes, n_rows)
@@ -96,41 +97,24 @@ class Problem(NamedTuple):
     def lease(self, parameters: Sequence[Tensor]) -> Lease:
         """Return a solver that has loaded the parameters."""
         form, tableau = self.form, self.settings.method.tableau
-        shapes = tuple(parameter.shape for parameter in parameters)
-        key = (shapes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
+        dtype = parameters[0].dtype
+        key = (form.n_members, form.sizes, form.activation, form.time_dependent, dtype, tableau)
         held = borrow(self.pool, key, lambda: _new_solver(*key))
-        contiguous = [parameter.contiguous() for parameter in parameters]
-        held.workspace.load([parameter.data_ptr() for parameter in contiguous])
+        plain = [_plain(parameter) for parameter in parameters]
+        held.workspace.load([_address(parameter) for parameter in plain])
         return held
 
 
 def _new_solver(
-    shapes: tuple[torch.Size, ...],
+    n_members: int,
+    sizes: tuple[int, ...],
     activation: str,
     time_dependent: bool,
     dtype: torch.dtype,
     tableau: Tableau,
 ) -> Any:
     kind = {torch.float32: "SolverFloat32", torch.float64: "SolverFloat64"}[dtype]
-    sizes = _sizes(shapes, time_dependent)
-    n_members = shapes[0][0] if len(shapes[0]) == 3 else 1
     return getattr(ENGINE, kind)(n_members, sizes, activation, time_dependent, *_flat(tableau))
-
-
-def _sizes(shapes: tuple[torch.Size, ...], time_dependent: bool) -> list[int]:
-    """Return the numbers of inputs of the layers and of the last one's outputs.
-
-    The engine trusts them with the memory, so they are checked.
-    """
-    sizes = [*(weight[-1] for weight in shapes[::2]), shapes[-1][-1]]
-    members = shapes[0][:-2]
-    fitting = [(*members, *shape) for n_in, n in pairwise(sizes) for shape in ((n, n_in), (n,))]
-    if list(shapes) != fitting or sizes[0] != sizes[-1] + time_dependent:
-        raise ValueError(
-            "dense_form() must give layers that fit together, from the state (and the time) to "
-            f"its derivative, got weights and biases of the shapes {[tuple(s) for s in shapes]}"
-        )
-    return sizes
 
 
 @lru_cache(maxsize=64)
@@ -194,12 +178,13 @@ class _DiscreteAdjoint(Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
         start, gradient = _room(ctx, g, ctx.saved_tensors)
-        g, pull = g.contiguous(), pull_of_energy(g_energy, ctx.times, g.shape[1])
-        ctx.lease.workspace.pull_back(
-            g.data_ptr(), _address(pull), _address(start),
-            [part.data_ptr() for part in gradient], torch.get_num_threads(),
-        )  # fmt: skip
-        ctx.stats.nfe_backward += ctx.nfe_backward
+        g, pull = _plain(g), pull_of_energy(g_energy, ctx.times, g.shape[1])
+        with ctx.lease.lock:
+            ctx.lease.workspace.pull_back(
+                _address(g), _address(pull), _address(start),
+                [_address(part) for part in gradient], torch.get_num_threads(),
+            )  # fmt: skip
+            ctx.stats.nfe_backward += ctx.nfe_backward
         return None, None, start, *gradient
 
 
@@ -224,13 +209,13 @@ class _ContinuousAdjoint(Function):
         stretches = [method.grid([*pair]) for method, pair in zip(methods, ends, strict=True)]
         method = methods[0]
         start, gradient = _room(ctx, g, parameters)
-        g, pull = g.contiguous(), pull_of_energy(g_energy, times, g.shape[1])
+        g, pull = _plain(g), pull_of_energy(g_energy, times, g.shape[1])
         square = None if pull is None else mean_square_of_pull(pull, energy, times)
         held = problem.lease(parameters)
         result = held.workspace.pull_back_continuously(
-            z.data_ptr(), g.data_ptr(), _address(pull), _address(square), ctx.stats.n_rows,
+            _address(z), _address(g), _address(pull), _address(square), ctx.stats.n_rows,
             stretches, method.adaptive, _numbers(method), method.max_steps, _address(start),
-            [part.data_ptr() for part in gradient], torch.get_num_threads(),
+            [_address(part) for part in gradient], torch.get_num_threads(),
         )  # fmt: skip
         *_, n_evaluations, _, _, _, stretch = result
         _check(result, stretches[stretch], ctx.stats.n_rows)
@@ -244,8 +229,22 @@ def _room(ctx: Any, g: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | N
     return start, [torch.empty_like(p, memory_format=torch.contiguous_format) for p in parameters]
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a tensor whose memory holds its numbers one after the other."""
+    return tensor.contiguous().resolve_neg()
+
+
 def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+    """Return where a tensor that `_plain` returned has its numbers, 0 for None."""
+    if tensor is None:
+        return 0
+    address = tensor.data_ptr()
+    if not address:
+        raise TypeError(
+            f"the native engine needs tensors with memory of their own, got {type(tensor)}; use "
+            "engine='eager'"
+        )
+    return address
 
 
 FUNCTIONS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}

@@ -1,23 +1,23 @@
 """The public solve."""
 
-from collections.abc import Iterable
-from math import inf
-from numbers import Integral, Real
+from reprlib import repr as shortened
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from .._checks import check_choice, check_count, check_flag, is_number, is_tolerance
 from . import adjoint as eager
 from . import native
 from .adjoint import ADJOINTS, Settings
 from .control import Tolerance
-from .field import dense_form_of, parameters_of
-from .integrate import Method, Stats
+from .field import alike, dense_form_of, kind_of, parameters_of
+from .integrate import MOST_STEPS, Method, Stats
 from .tableau import TABLEAUS
+from .transforms import check_untransformed, untraced
 from .workspace import Pool
 
-__all__ = ["Solution", "check_settings", "odeint", "solve"]
+__all__ = ["Solution", "check_field", "check_settings", "odeint", "solve"]
 
 ENGINES = ("auto", "native", "eager")
 
@@ -49,6 +49,7 @@ class Solution(NamedTuple):
     kinetic_energy: Tensor | None
 
 
+@untraced
 def odeint(
     field: nn.Module,
     z0: Tensor,
@@ -153,7 +154,9 @@ def odeint(
     >>> torch.allclose(solution.kinetic_energy, exact, rtol=1e-5)
     True
     """
-    _check_operands(field, z0, t)
+    check_field(field)
+    _check_start(z0)
+    times = _times(t, z0.dtype)
     settings = check_settings(
         solver,
         tolerance,
@@ -165,10 +168,11 @@ def odeint(
         engine,
         kinetic_energy,
     )
-    z, stats, energy = solve(field, z0, t.tolist(), settings)
+    z, stats, energy = solve(field, z0, times, settings)
     return Solution(torch.cat((z0, z)).view(-1, *z0.shape), stats, energy)
 
 
+@untraced
 def solve(
     field: nn.Module,
     z0: Tensor,
@@ -180,12 +184,15 @@ def solve(
 
     The last of the three is the kinetic energy (rows,), or None if it is not wanted.
     """
+    _check_start(z0)
+    _check_range(times, z0.dtype)
     form = dense_form_of(field)
     parameters = parameters_of(field, form)
-    _check_start(z0, parameters)
+    layers = () if form is None else form.parameters
+    _check_agreement(z0, {*parameters, *layers})
     if settings.engine != "eager":
         if form is not None and settings.adjoint is not None and native.serves(form, z0):
-            return native.solve(form, form.parameters, z0, times, settings, pool)
+            return native.solve(form, layers, z0, times, settings, pool)
         if settings.engine == "native":
             raise ValueError(
                 "engine='native' serves fields with a dense form, such as MLPField, and states "
@@ -207,21 +214,20 @@ def check_settings(
     kinetic_energy: bool = False,
 ) -> Settings:
     """Check the settings of `odeint` and look up what they name."""
-    _check_choice("solver", solver, TABLEAUS)
-    _check_choice("adjoint", adjoint, ADJOINTS)
-    _check_choice("engine", engine, ENGINES)
+    check_choice("solver", solver, TABLEAUS)
+    check_choice("adjoint", adjoint, ADJOINTS)
+    check_choice("engine", engine, ENGINES)
+    check_flag("kinetic_energy", kinetic_energy)
     if engine == "native" and native.ENGINE is None:
         raise ValueError("engine='native' was not built here; use engine='auto'")
     if engine == "native" and adjoint is None:
         raise ValueError("engine='native' builds no graph for adjoint=None; use engine='auto'")
-    # A tensor is what an earlier solve found, and looking at it would stall an accelerator.
-    if not (first_step is None or isinstance(first_step, Tensor) or _positive(first_step)):
-        raise ValueError(f"first_step must be a positive number or None, got {first_step!r}")
+    _check_first_step(first_step)
     method = Method(
         TABLEAUS[solver],
         _tolerance("tolerance", tolerance),
-        None if n_steps is None else _count("n_steps", n_steps),
-        _count("max_steps", max_steps),
+        None if n_steps is None else check_count("n_steps", n_steps, MOST_STEPS),
+        check_count("max_steps", max_steps, MOST_STEPS),
         first_step,
     )
     backward = method._replace(first_step=None)
@@ -230,55 +236,94 @@ def check_settings(
     return Settings(method, backward, adjoint, engine, kinetic_energy)
 
 
-def _check_start(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
-    if z0.ndim < 2 or z0.shape[0] == 0:
-        raise ValueError(f"z0 must have shape (rows, *state), one row or more, got {(*z0.shape,)}")
-    if z0.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
-    for parameter in parameters:
-        if parameter.dtype != z0.dtype or parameter.device != z0.device:
-            raise ValueError(
-                "the field and z0 must agree in dtype and device: a parameter is "
-                f"{parameter.dtype} on {parameter.device}, z0 is {z0.dtype} on {z0.device}"
-            )
+def _check_first_step(value: Any) -> None:
+    if isinstance(value, Tensor):
+        # An earlier solve found it, and looking at it would stall an accelerator.
+        fits = value.ndim == 0 and (not value.is_cpu or is_number(value.item(), above=0.0))
+    else:
+        fits = value is None or is_number(value, above=0.0)
+    if not fits:
+        raise ValueError(f"first_step must be a positive number or None, got {value!r}")
 
 
-def _check_operands(field: nn.Module, z0: Tensor, t: Tensor) -> None:
+def check_field(field: Any) -> None:
+    """Raise a TypeError if something is not a module."""
     if not isinstance(field, nn.Module):
         raise TypeError(
             f"field must be a torch.nn.Module called as field(t, z), got {type(field).__name__}"
         )
-    if not isinstance(z0, Tensor) or not isinstance(t, Tensor):
-        raise TypeError(f"z0 and t must be tensors, got {type(z0).__name__}, {type(t).__name__}")
+
+
+def _check_start(z0: Any) -> None:
+    if not isinstance(z0, Tensor):
+        raise TypeError(f"z0 must be a tensor, got {type(z0).__name__}")
+    if z0.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
+    _check_holds_numbers("z0", z0)
+    if z0.ndim < 2 or z0.numel() == 0:
+        raise ValueError(
+            "z0 must have shape (rows, *state), one row or more of one number or more, got "
+            f"{(*z0.shape,)}"
+        )
+
+
+def _check_holds_numbers(name: str, tensor: Tensor) -> None:
+    if tensor.is_meta or tensor.is_nested or tensor.layout != torch.strided:
+        kind = "nested" if tensor.is_nested else kind_of(tensor)
+        raise ValueError(
+            f"{name} must be a dense tensor that holds numbers, got one that is {kind}"
+        )
+
+
+def _check_agreement(z0: Tensor, parameters: set[Tensor]) -> None:
+    for parameter in parameters:
+        if not alike(parameter, z0):
+            raise ValueError(
+                "the field and z0 must agree in dtype and device: a parameter is "
+                f"{kind_of(parameter)}, z0 is {kind_of(z0)}"
+            )
+    check_untransformed((z0, *parameters))
+
+
+def _times(t: Any, dtype: torch.dtype) -> list[float]:
+    """Return times as numbers, if they are in order, and states of a dtype can tell the ends."""
+    if not isinstance(t, Tensor):
+        raise TypeError(f"t must be a tensor, got {type(t).__name__}")
+    _check_holds_numbers("t", t)
+    if t.dtype == torch.bool or t.is_complex():
+        raise ValueError(f"t must hold real numbers, got {t.dtype}")
     if t.ndim != 1 or len(t) < 2:
         raise ValueError(f"t must be one-dimensional with two or more times, got {(*t.shape,)}")
     if t.requires_grad:
         raise ValueError("t must not require a gradient: times are not differentiated")
-    differences = t.diff()
-    if not bool(torch.isfinite(t).all() and ((differences > 0).all() or (differences < 0).all())):
+    exact = t.to("cpu", torch.float64)
+    differences = exact.diff()
+    monotone = (differences > 0).all() or (differences < 0).all()
+    if not bool(exact.isfinite().all() and monotone):
         raise ValueError(
-            f"t must be finite and strictly increasing or strictly decreasing, got {t.tolist()}"
+            "t must be finite and strictly increasing or strictly decreasing, got "
+            f"{shortened(exact.tolist())}"
+        )
+    first, last = exact[[0, -1]].to(dtype)
+    if first == last:
+        raise ValueError(
+            f"t goes from {exact[0]:.17g} to {exact[-1]:.17g}, which are the same in {dtype}, the "
+            "dtype of z0; shift the times towards zero, or solve in float64"
+        )
+    return exact.tolist()
+
+
+def _check_range(times: list[float], dtype: torch.dtype) -> None:
+    first, last = times[0], times[-1]
+    if not max(abs(first), abs(last), abs(last - first)) <= torch.finfo(dtype).max:
+        raise ValueError(
+            f"the times from {first:g} to {last:g} are beyond the range of {dtype}, the dtype of "
+            "z0; scale them, or solve in float64"
         )
 
 
-def _check_choice(name: str, value: str | None, known: Iterable[str | None]) -> None:
-    choices = list(known)
-    if not (value is None or isinstance(value, str)) or value not in choices:
-        raise ValueError(f"{name}={value!r} is not known; choose from {choices}")
-
-
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)
-
-
-def _tolerance(name: str, value: float | tuple[float, float]) -> Tolerance:
-    pair = value if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2 or not all(_positive(number) for number in pair):
+def _tolerance(name: str, value: Any) -> Tolerance:
+    if not is_tolerance(value):
         raise ValueError(f"{name} must be a positive number or a pair of them, got {value!r}")
-    return Tolerance(float(pair[0]), float(pair[1]))
-
-
-def _positive(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and 0 < float(value) < inf
+    rtol, atol = value if isinstance(value, tuple | list) else (value, value)
+    return Tolerance(float(rtol), float(atol))

@@ -91,6 +91,11 @@ WRONG = {
     "empty layer": {"hidden_layer_sizes": (4, 0)},
     "negative layer": {"hidden_layer_sizes": (-4,)},
     "fraction of a unit": {"hidden_layer_sizes": (4.0,)},
+    "a number in place of layers": {"hidden_layer_sizes": 4},
+    "None in place of layers": {"hidden_layer_sizes": None},
+    "text": {"hidden_layer_sizes": "44"},
+    "a truth": {"n_dims": True},
+    "no members": {"n_members": 0},
 }
 
 
@@ -101,7 +106,7 @@ def test_sizes_must_be_positive_integers(changes):
         MLPField(**{"n_dims": 2} | changes)
 
 
-@pytest.mark.parametrize("activation", ["gelu", None])
+@pytest.mark.parametrize("activation", ["gelu", None, ["tanh"], 1])
 def test_an_unknown_activation_is_told_with_those_that_are_known(activation):
     message = r"is not known; choose from \['tanh', 'silu', 'softplus', 'relu'\]"
     with pytest.raises(ValueError, match=message):
@@ -113,3 +118,15 @@ def test_states_must_have_the_dimensions_of_the_field(shape):
     message = r"z0 must have shape \(rows, 2\), as the field has 2 dimensions, got \(4, "
     with pytest.raises(ValueError, match=message):
         odeint(MLPField(2), torch.ones(shape), times(0.0, 1.0))
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1, "x", None, float("nan"), 10**400])
+def test_dropout_must_be_a_part(dropout):
+    with pytest.raises(ValueError, match="dropout must be at least 0 and less than 1, got "):
+        MLPField(2, dropout=dropout)
+
+
+@pytest.mark.parametrize("time_dependent", ["x", 1, None])
+def test_time_dependence_must_be_a_truth(time_dependent):
+    with pytest.raises(ValueError, match="time_dependent must be a boolean, got "):
+        MLPField(2, time_dependent=time_dependent)

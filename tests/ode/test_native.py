@@ -14,7 +14,7 @@ import torch
 from sknode.exceptions import SolverError
 from sknode.modules import MLPField, ODEBlock
 from sknode.modules.activations import ACTIVATIONS
-from sknode.ode import TABLEAUS, native, odeint
+from sknode.ode import TABLEAUS, DenseForm, native, odeint
 from tests.problems import ADAPTIVE, times
 
 pytestmark = pytest.mark.skipif(native.ENGINE is None, reason="the native engine was not built")
@@ -365,3 +365,107 @@ def test_training_starts_with_the_step_that_suited_the_last_batch(solver):
         torch.testing.assert_close(*ends, rtol=1e-11, atol=1e-11)
         assert torch.equal(blocks[0].stats.accepted, blocks[1].stats.accepted)
         assert float(blocks[0].first_step) == float(blocks[1].first_step)
+
+
+class Given(torch.nn.Module):
+    """A linear field by the dense form it is given, as a user may write one."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+
+    def dense_form(self):
+        return self.form
+
+    def forward(self, t, z):
+        return z @ self.form.weights[0].mT.to(z) + self.form.biases[0].to(z)
+
+
+TURN = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+ZERO = torch.zeros(2)
+FITTING = "must give layers that fit together"
+AGREE = "field and z0 must agree in dtype and device: a parameter is "
+FORMS = {
+    "wide weights": ([TURN.double()], [ZERO], ValueError, f"{AGREE}torch.float64 on cpu, z0 is"),
+    "wide layers": ([TURN.double()], [ZERO.double()], ValueError, f"{AGREE}torch.float64 on cpu"),
+    "a wide bias": ([TURN], [ZERO.double()], ValueError, f"{AGREE}torch.float64 on cpu"),
+    "a wide layer": ([TURN, TURN.double()], [ZERO, ZERO.double()], ValueError, AGREE),
+    "integers": ([TURN.long()], [ZERO.long()], ValueError, f"{AGREE}torch.int64 on cpu"),
+    "half": ([TURN.half()], [ZERO.half()], ValueError, f"{AGREE}torch.float16 on cpu"),
+    "complex": ([TURN.cfloat()], [ZERO.cfloat()], ValueError, f"{AGREE}torch.complex64 on cpu"),
+    "meta": ([TURN.to("meta")], [ZERO.to("meta")], ValueError, f"{AGREE}torch.float32 on meta"),
+    "a meta bias": ([TURN], [ZERO.to("meta")], ValueError, f"{AGREE}torch.float32 on meta"),
+    "sparse": ([TURN.to_sparse()], [ZERO], ValueError, f"{AGREE}.*torch.sparse_coo"),
+    "no layers": ([], [], ValueError, "one layer or more, .*, got 0 weights and 0 biases"),
+    "no bias": ([TURN], [], ValueError, "a bias for each weight, got 1 weights and 0 biases"),
+    "no members": ([torch.ones(0, 2, 2)], [torch.ones(0, 2)], ValueError, FITTING),
+    "no dimensions": ([torch.ones(0, 0)], [torch.ones(0)], ValueError, FITTING),
+    "no hidden units": (
+        [torch.ones(0, 2), torch.ones(2, 0)],
+        [ZERO[:0], ZERO],
+        ValueError,
+        FITTING,
+    ),
+    "a scalar weight": ([torch.tensor(1.0)], [ZERO], ValueError, FITTING),
+    "a scalar bias": ([TURN], [torch.tensor(1.0)], ValueError, FITTING),
+    "a vector weight": ([ZERO], [ZERO], ValueError, FITTING),
+    "too many axes": ([TURN[None, None]], [ZERO[None, None]], ValueError, FITTING),
+    "members of the weight": ([TURN[None]], [ZERO], ValueError, FITTING),
+    "members of the bias": ([TURN], [ZERO[None]], ValueError, FITTING),
+    "a wide matrix": ([torch.ones(2, 3)], [ZERO], ValueError, FITTING),
+    "arrays": ([TURN.numpy()], [ZERO.numpy()], TypeError, "as tensors, .*, got ndarray, ndarray"),
+    "None": ([TURN], [None], TypeError, "weights and biases as tensors, .*, got NoneType"),
+}
+
+# Of two parameters that differ from the states, either may be named.
+MIXED = ("a meta bias", "a wide bias")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", FORMS)
+def test_no_form_reaches_the_engine_that_was_not_held_against_the_states(name, dtype):
+    weights, biases, error, message = FORMS[name]
+    field = Given(DenseForm(weights, biases, "tanh", time_dependent=False))
+    z0 = torch.ones(3, 2, dtype=dtype)
+    if dtype == torch.float64 and name.startswith("wide"):
+        # The other way round.
+        field.form = DenseForm([TURN], [ZERO], "tanh", time_dependent=False)
+        message = f"{AGREE}torch.float32 on cpu, z0 is torch.float64"
+    if dtype == torch.float64 and name in MIXED:
+        message = AGREE
+    for engine in ("native", "auto"):
+        with pytest.raises(error, match=message):
+            odeint(field, z0, times(0.0, 1.0), engine=engine)
+
+
+def test_a_form_must_be_a_form():
+    field = Given([TURN])
+    with pytest.raises(TypeError, match=r"dense_form\(\) must return a DenseForm, got list"):
+        odeint(field, torch.ones(3, 2), times(0.0, 1.0))
+    field.form = DenseForm([TURN], [ZERO], "tanh", time_dependent=0)
+    with pytest.raises(TypeError, match="time_dependent as a boolean, got 0"):
+        odeint(field, torch.ones(3, 2), times(0.0, 1.0))
+
+
+def test_rows_are_shared_out_evenly_to_the_members_of_a_form():
+    field = Given(DenseForm([TURN.expand(2, 2, 2)], [ZERO.expand(2, 2)], "tanh", False))
+    with pytest.raises(ValueError, match="as many rows for each of the field's 2 members, got 3"):
+        odeint(field, torch.ones(3, 2), times(0.0, 1.0), engine="native")
+
+
+def test_the_engine_reads_numbers_as_torch_does():
+    # These are negative by a mark on the tensor, and positive in memory.
+    turn, one = torch._neg_view(TURN), torch._neg_view(torch.ones(3, 2))
+    field, plain = (Given(DenseForm([w], [ZERO], "tanh", False)) for w in (turn, -TURN))
+    found = odeint(field, one, times(0.0, 1.0), engine="native").z
+    assert torch.equal(found, odeint(plain, -torch.ones(3, 2), times(0.0, 1.0), engine="native").z)
+
+
+def test_a_tensor_without_memory_is_refused():
+    class Hollow(torch.Tensor):
+        def data_ptr(self):
+            return 0
+
+    z0 = torch.ones(3, 5, dtype=torch.float64).as_subclass(Hollow)
+    with pytest.raises(TypeError, match=r"needs tensors with memory of their own, got .*Hollow"):
+        odeint(mlp(), z0, times(0.0, 1.0), engine="native")

@@ -1,3 +1,6 @@
+import time
+from fractions import Fraction
+
 import pytest
 import torch
 from torch import nn
@@ -180,18 +183,18 @@ def test_results_do_not_depend_on_the_default_dtype(adjoint):
 
 Z0 = torch.ones(3, 2, dtype=torch.float64)
 NOT_KNOWN = r"is not known; choose from \["
-COUNT = "must be a positive integer, got "
+COUNT = "must be a positive integer, and no more than 1,000,000, got "
 POSITIVE = "must be a positive number or a pair of them, got "
 MONOTONE = "t must be finite and strictly increasing or strictly decreasing, got "
 WRONG = {
-    "z0 is a list": ({"z0": [[1.0]]}, TypeError, "z0 and t must be tensors, got list, Tensor"),
-    "t is a list": ({"t": [0.0, 1.0]}, TypeError, "z0 and t must be tensors, got Tensor, list"),
+    "z0 is a list": ({"z0": [[1.0]]}, TypeError, "z0 must be a tensor, got list"),
+    "t is a list": ({"t": [0.0, 1.0]}, TypeError, "t must be a tensor, got list"),
     "z0 is a vector": (
         {"z0": Z0[0]},
         ValueError,
         r"z0 must have shape \(rows, \*state\), .*\(2,\)",
     ),
-    "z0 is empty": ({"z0": Z0[:0]}, ValueError, r"one row or more, got \(0, 2\)"),
+    "z0 is empty": ({"z0": Z0[:0]}, ValueError, r"one row or more of one .*, got \(0, 2\)"),
     "z0 is integer": ({"z0": Z0.long()}, ValueError, "float32 or float64, got torch.int64"),
     "z0 is half": ({"z0": Z0.half()}, ValueError, "float32 or float64, got torch.float16"),
     "z0 is single": ({"z0": Z0.float()}, ValueError, "must agree in dtype and device"),
@@ -223,6 +226,37 @@ WRONG = {
     "first_step 0": ({"first_step": 0.0}, ValueError, "first_step must be .*positive"),
     "first_step < 0": ({"first_step": -0.1}, ValueError, "first_step must be .*positive"),
     "first_step nan": ({"first_step": float("nan")}, ValueError, "first_step must be .*positive"),
+    "first_step tensor": (
+        {"first_step": torch.tensor(-0.1)},
+        ValueError,
+        r"first_step must be .*, got tensor\(-0.1",
+    ),
+    "first_step tensors": ({"first_step": torch.ones(3)}, ValueError, "first_step must be .*"),
+    "first_step huge": ({"first_step": 10**400}, ValueError, "first_step must be .*positive"),
+    "tolerance huge": ({"tolerance": 10**400}, ValueError, f"tolerance {POSITIVE}1000"),
+    "tolerance tiny": ({"tolerance": Fraction(1, 10**400)}, ValueError, f"tolerance {POSITIVE}"),
+    "half a pair huge": ({"tolerance": (1e-3, 10**400)}, ValueError, f"tolerance {POSITIVE}"),
+    "tolerance True": ({"tolerance": True}, ValueError, f"tolerance {POSITIVE}True"),
+    "n_steps huge": ({"n_steps": 10**9}, ValueError, f"n_steps {COUNT}1000000000"),
+    "max_steps huge": ({"max_steps": 2**31}, ValueError, f"max_steps {COUNT}2147483648"),
+    "kinetic_energy": ({"kinetic_energy": "x"}, ValueError, "must be a boolean, got 'x'"),
+    "kinetic_energy 1": ({"kinetic_energy": 1}, ValueError, "must be a boolean, got 1"),
+    "engine is a list": ({"engine": ["auto"]}, ValueError, f"engine=.* {NOT_KNOWN}"),
+    "z0 is complex": ({"z0": Z0.cfloat()}, ValueError, "float32 or float64, got torch.complex64"),
+    "z0 is sparse": ({"z0": Z0.to_sparse()}, ValueError, "z0 must be a dense tensor that holds"),
+    "z0 is meta": ({"z0": Z0.to("meta")}, ValueError, "z0 must be .* that holds .* on meta"),
+    "z0 without numbers": ({"z0": Z0[:, :0]}, ValueError, r"one number or more, got \(3, 0\)"),
+    "t is complex": ({"t": UNIT.cfloat()}, ValueError, "t must hold real numbers, got torch.comp"),
+    "t is boolean": ({"t": UNIT.bool()}, ValueError, "t must hold real numbers, got torch.bool"),
+    "t is sparse": ({"t": UNIT.to_sparse()}, ValueError, "t must be a dense tensor that holds"),
+    "t is meta": ({"t": UNIT.to("meta")}, ValueError, "t must be .* that holds .* on meta"),
+    "t to and fro in bytes": (
+        {"t": torch.tensor([5, 3, 4], dtype=torch.uint8)},
+        ValueError,
+        MONOTONE,
+    ),
+    "t too long": ({"t": times(-1e308, 1e308)}, ValueError, "beyond the range of torch.float64"),
+    "t nowhere": ({"t": times(1e300, 1e300)}, ValueError, MONOTONE),
 }
 
 
@@ -234,6 +268,99 @@ def test_wrong_arguments_are_told_before_the_field_is_evaluated(changes, error, 
     with pytest.raises(error, match=message):
         odeint(field, z0, t, **arguments)
     assert field.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("t", "message"),
+    [
+        (times(0.0, 1e308), r"from 0 to 1e\+308 are beyond the range of torch.float32"),
+        (times(-3e38, 3e38), r"from -3e\+38 to 3e\+38 are beyond the range of torch.float32"),
+        (times(1e9, 1e9 + 1), "from 1000000000 to 1000000001, which are the same in torch.float32"),
+    ],
+)
+def test_times_must_be_ones_that_the_dtype_of_the_states_can_tell(t, message):
+    with pytest.raises(ValueError, match=message):
+        odeint(MLPField(2), Z0.float(), t)
+    if t[-1] < 1e10:
+        assert odeint(MLPField(2).double(), Z0, t).z.isfinite().all()
+
+
+@pytest.mark.parametrize("solver", ["rk4", "dopri5"])
+def test_a_late_start_in_single_precision_leaves_no_state_unread(solver):
+    class Decay(nn.Module):
+        def forward(self, t, z):
+            return -z
+
+    # The middle one is the same number as the first.
+    t = times(2.0**24, 2.0**24 + 1, 2.0**24 + 2)
+    z = odeint(Decay(), torch.ones(2, 1), t, solver=solver, tolerance=1e-5).z
+    exact = torch.exp(times(0.0) + t[0] - t).float().view(3, 1, 1).expand(3, 2, 1)
+    torch.testing.assert_close(z, exact, rtol=0.05, atol=0)
+
+
+def returning(value):
+    class Field(nn.Module):
+        def forward(self, t, z):
+            return value(z)
+
+    return Field()
+
+
+RETURNED = {
+    "None": (lambda z: None, TypeError, "the field must return a tensor, got NoneType"),
+    "a float": (lambda z: 1.0, TypeError, "the field must return a tensor, got float"),
+    "a tuple": (lambda z: (z, z), TypeError, "the field must return a tensor, got tuple"),
+    "single": (lambda z: z.float(), ValueError, "kind of the states, .*, got torch.float32 on cpu"),
+    "integers": (lambda z: z.long(), ValueError, "kind of the states, .*, got torch.int64 on cpu"),
+    "complex": (lambda z: z.cdouble(), ValueError, "kind of the states, .*, got torch.complex128"),
+    "meta": (lambda z: z.to("meta"), ValueError, "kind of the states, .*, got torch.float64 on me"),
+    "sparse": (lambda z: z.to_sparse(), ValueError, "kind of the states, .*, torch.sparse_coo"),
+    "a row": (lambda z: z[0], ValueError, r"one derivative per state, shape \(3, 2\), got \(2,\)"),
+}
+
+
+@all_adjoints
+@pytest.mark.parametrize("name", RETURNED)
+def test_a_field_must_return_derivatives_of_the_kind_of_the_states(name, adjoint):
+    value, error, message = RETURNED[name]
+    z0 = Z0.clone().requires_grad_()
+    for solver in ("rk4", "dopri5"):
+        with pytest.raises(error, match=message):
+            odeint(returning(value), z0, UNIT, solver=solver, adjoint=adjoint)
+
+
+@all_adjoints
+@pytest.mark.parametrize("solver", ["rk4", "bosh3"])
+def test_many_times_cost_as_many_steps_and_not_their_square(solver, adjoint):
+    field, z0 = MLPField(2, (4,)), torch.ones(5, 2)
+    t = torch.linspace(0, 1, 20_000 if adjoint != "discrete" else 4_000)
+    start = time.perf_counter()
+    with torch.set_grad_enabled(adjoint == "discrete"):
+        z = odeint(field, z0, t, solver=solver, adjoint=adjoint).z
+        if z.requires_grad:
+            z.sum().backward()
+    # Where each step looked at all times, it was a minute and more.
+    assert time.perf_counter() - start < 20
+    exact = odeint(field, z0, UNIT, solver="dopri5", tolerance=1e-6).z[-1]
+    torch.testing.assert_close(z[-1], exact, rtol=2e-3, atol=2e-3)
+
+
+@all_adjoints
+@pytest.mark.parametrize("decreasing", [False, True])
+@pytest.mark.parametrize("solver", ["rk4", *ADAPTIVE])
+def test_many_times_are_read_as_few_are(solver, adjoint, decreasing):
+    field, z0 = MLPField(2, (8,)).double(), torch.randn(4, 2, dtype=torch.float64) * 3
+    z0.requires_grad_()
+    t = torch.linspace(0, 2, 101, dtype=torch.float64)
+    t = t.flip(0) if decreasing else t
+    some = [0, 13, 50, 100]
+    settings = {"solver": solver, "adjoint": adjoint, "n_steps": 7 if solver == "rk4" else None}
+    many, few = (odeint(field, z0, times, **settings).z for times in (t, t[some]))
+    torch.testing.assert_close(many[some], few, rtol=1e-12, atol=1e-12)
+    if adjoint != "continuous":
+        inputs = [z0, *field.parameters()]
+        pair = [torch.autograd.grad(z.square().sum(), inputs) for z in (many[some], few)]
+        torch.testing.assert_close(*pair, rtol=1e-10, atol=1e-10)
 
 
 def test_a_field_must_be_a_module():

@@ -1,0 +1,60 @@
+"""Checks of arguments that files of several folders make."""
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_flag",
+    "is_integer",
+    "is_number",
+    "is_tolerance",
+]
+
+
+def is_integer(value: Any, least: int, most: float = math.inf) -> bool:
+    """Return whether a value is an integer within limits; a boolean is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return least <= int(value) <= most
+
+
+def is_number(value: Any, above: float = -math.inf) -> bool:
+    """Return whether a value is a real number that a float can hold; a boolean is none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(float(value)) and float(value) > above
+    except OverflowError:
+        return False
+
+
+def is_tolerance(value: Any) -> bool:
+    """Return whether a value is a positive number or a pair of them."""
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    return len(pair) == 2 and all(is_number(number, 0.0) for number in pair)
+
+
+def check_choice(name: str, value: Any, known: Iterable[str | None]) -> None:
+    """Raise a ValueError if a value is not among the known ones."""
+    choices = list(known)
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ValueError(f"{name}={value!r} is not known; choose from {choices}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise a ValueError if a value is not a boolean."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be a boolean, got {value!r}")
+
+
+def check_count(name: str, value: Any, most: int) -> int:
+    """Return a value as an int, or raise a ValueError if it is not one from 1 to `most`."""
+    if not is_integer(value, 1, most):
+        raise ValueError(
+            f"{name} must be a positive integer, and no more than {most:,}, got {value!r}"
+        )
+    return int(value)
