@@ -175,7 +175,7 @@ class MLPField(nn.Module):
             shared equally among its members.
         """
         form = self.dense_form()
-        form.check(z0)
+        form.check_states(z0)
         return DenseDynamics(form, z0)
 
 
@@ -214,6 +214,7 @@ class DenseDynamics(Dynamics):
     """
 
     def __init__(self, form: DenseForm, z0: Tensor) -> None:
+        _ = form.sizes
         self.n_members = form.n_members
         self.activation = ACTIVATIONS[form.activation]
         rows, n = z0.shape

@@ -26,7 +26,6 @@ __all__ = [
     "ModuleDynamics",
     "Stack",
     "Tape",
-    "alike",
     "bind",
     "dense_form_of",
     "kind_of",
@@ -253,7 +252,7 @@ class ModuleDynamics(Dynamics):
                 f"the field must return one derivative per state, shape {tuple(z.shape)}, "
                 f"got {tuple(dz.shape)}"
             )
-        if not alike(dz, z):
+        if dz.dtype != z.dtype or dz.device != z.device or dz.layout != z.layout:
             raise ValueError(
                 f"the field must return derivatives of the kind of the states, {kind_of(z)}, "
                 f"got {kind_of(dz)}"
@@ -356,25 +355,16 @@ class DenseForm(NamedTuple):
     def sizes(self) -> tuple[int, ...]:
         """Numbers of inputs of the layers, and of outputs of the last.
 
-        Engines trust them with the memory, so they are checked here.
+        Raises
+        ------
+        ValueError
+            If the layers do not lead from the state (and the time) to its derivative.
         """
-        weights, biases = self.weights, self.biases
-        if not len(weights) == len(biases) > 0:
-            raise ValueError(
-                "dense_form() must give one layer or more, and a bias for each weight, got "
-                f"{len(weights)} weights and {len(biases)} biases"
-            )
-        parameters = self.parameters
-        strangers = [type(p).__name__ for p in parameters if not isinstance(p, Tensor)]
-        if strangers or not isinstance(self.time_dependent, bool):
-            raise TypeError(
-                "dense_form() must give weights and biases as tensors, and time_dependent as a "
-                f"boolean, got {', '.join(strangers) or repr(self.time_dependent)}"
-            )
-        return _sizes(tuple(p.shape for p in parameters), self.time_dependent)
+        # Engines trust them with the memory.
+        return _sizes(tuple(p.shape for p in self.parameters), self.time_dependent)
 
-    def check(self, z0: Tensor) -> None:
-        """Complain if the layers do not fit together, or states not to them.
+    def check_states(self, z0: Tensor) -> None:
+        """Complain if states do not fit to the layers, which have fitting `sizes`.
 
         Parameters
         ----------
@@ -383,15 +373,14 @@ class DenseForm(NamedTuple):
 
         Raises
         ------
-        ValueError, TypeError
-            If the layers do not lead from the state (and the time) to its derivative, the states
-            have another number of dimensions, or their number is no multiple of `n_members`.
+        ValueError
+            If the states have another number of dimensions, or their number is no multiple of
+            `n_members`.
         """
-        n_dims = self.sizes[-1]
-        if z0.ndim != 2 or z0.shape[1] != n_dims:
+        if z0.ndim != 2 or z0.shape[1] != self.n_dims:
             raise ValueError(
-                f"z0 must have shape (rows, {n_dims}), as the field has {n_dims} dimensions, "
-                f"got {(*z0.shape,)}"
+                f"z0 must have shape (rows, {self.n_dims}), as the field has {self.n_dims} "
+                f"dimensions, got {(*z0.shape,)}"
             )
         if z0.shape[0] % self.n_members:
             raise ValueError(
@@ -419,13 +408,8 @@ def _sizes(shapes: tuple[torch.Size, ...], time_dependent: bool) -> tuple[int, .
     return sizes
 
 
-def alike(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors have dtype, device and layout in common."""
-    return one.dtype == other.dtype and one.device == other.device and one.layout == other.layout
-
-
 def kind_of(tensor: Tensor) -> str:
-    """Return in words what `alike` compares."""
+    """Return in words what two tensors must have in common to be computed with."""
     layout = "" if tensor.layout == torch.strided else f", {tensor.layout}"
     return f"{tensor.dtype} on {tensor.device}{layout}"
 
@@ -454,7 +438,15 @@ def dense_form_of(field: nn.Module) -> DenseForm | None:
     form = cast(DenseField, field).dense_form()
     if not isinstance(form, DenseForm):
         raise TypeError(f"dense_form() must return a DenseForm, got {type(form).__name__}")
-    _ = form.sizes
+    if not isinstance(form.time_dependent, bool):
+        raise TypeError(
+            f"dense_form() must give time_dependent as a boolean, got {form.time_dependent!r}"
+        )
+    if not len(form.weights) == len(form.biases) > 0:
+        raise ValueError(
+            "dense_form() must give one layer or more, and a bias for each weight, got "
+            f"{len(form.weights)} weights and {len(form.biases)} biases"
+        )
     return form
 
 

@@ -51,7 +51,7 @@ def serves(form: DenseForm, z0: Tensor) -> bool:
     """Return whether the engine was built and can solve a field from such states."""
     if ENGINE is None or not z0.is_cpu or form.activation not in ACTIVATIONS:
         return False
-    return z0.ndim == 2 and z0.shape[1] == form.n_dims and z0.shape[0] <= MOST_ROWS
+    return z0.ndim == 2 and z0.shape[0] <= MOST_ROWS
 
 
 class Problem(NamedTuple):
@@ -67,8 +67,8 @@ class Problem(NamedTuple):
     ) -> tuple[Lease, Tensor, Stats, Tensor | None]:
         """Solve from `z0`; the solver is the solve's own while the lease is held."""
         method, times = self.settings.method, self.times
-        self.form.check(z0)
         held = self.lease(parameters)
+        self.form.check_states(z0)
         z0 = _plain(z0)
         n_rows = z0.shape[0]
         z = z0.new_empty(((len(times) - 1) * n_rows, z0.shape[1]))
@@ -77,7 +77,7 @@ class Problem(NamedTuple):
         nodes = times if method.adaptive else method.grid(times)
         result = held.workspace.solve(
             _address(z0), n_rows, times, nodes, method.adaptive, _numbers(method),
-            method.max_steps, record, _address(z), _address(counts), _address(energy),
+            method.max_steps, record, z.data_ptr(), counts.data_ptr(), _address(energy),
             torch.get_num_threads(),
         )  # fmt: skip
         _check(result, nodes, n_rows)
@@ -97,24 +97,19 @@ class Problem(NamedTuple):
     def lease(self, parameters: Sequence[Tensor]) -> Lease:
         """Return a solver that has loaded the parameters."""
         form, tableau = self.form, self.settings.method.tableau
-        dtype = parameters[0].dtype
-        key = (form.n_members, form.sizes, form.activation, form.time_dependent, dtype, tableau)
-        held = borrow(self.pool, key, lambda: _new_solver(*key))
+        shapes = tuple(parameter.shape for parameter in parameters)
+        key = (shapes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
+        held = borrow(self.pool, key, lambda: _new_solver(form, parameters[0].dtype, tableau))
         plain = [_plain(parameter) for parameter in parameters]
         held.workspace.load([_address(parameter) for parameter in plain])
         return held
 
 
-def _new_solver(
-    n_members: int,
-    sizes: tuple[int, ...],
-    activation: str,
-    time_dependent: bool,
-    dtype: torch.dtype,
-    tableau: Tableau,
-) -> Any:
-    kind = {torch.float32: "SolverFloat32", torch.float64: "SolverFloat64"}[dtype]
-    return getattr(ENGINE, kind)(n_members, sizes, activation, time_dependent, *_flat(tableau))
+def _new_solver(form: DenseForm, dtype: torch.dtype, tableau: Tableau) -> Any:
+    solver = {torch.float32: "SolverFloat32", torch.float64: "SolverFloat64"}[dtype]
+    return getattr(ENGINE, solver)(
+        form.n_members, form.sizes, form.activation, form.time_dependent, *_flat(tableau)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -182,7 +177,7 @@ class _DiscreteAdjoint(Function):
         with ctx.lease.lock:
             ctx.lease.workspace.pull_back(
                 _address(g), _address(pull), _address(start),
-                [_address(part) for part in gradient], torch.get_num_threads(),
+                [part.data_ptr() for part in gradient], torch.get_num_threads(),
             )  # fmt: skip
             ctx.stats.nfe_backward += ctx.nfe_backward
         return None, None, start, *gradient
@@ -213,9 +208,9 @@ class _ContinuousAdjoint(Function):
         square = None if pull is None else mean_square_of_pull(pull, energy, times)
         held = problem.lease(parameters)
         result = held.workspace.pull_back_continuously(
-            _address(z), _address(g), _address(pull), _address(square), ctx.stats.n_rows,
+            z.data_ptr(), _address(g), _address(pull), _address(square), ctx.stats.n_rows,
             stretches, method.adaptive, _numbers(method), method.max_steps, _address(start),
-            [_address(part) for part in gradient], torch.get_num_threads(),
+            [part.data_ptr() for part in gradient], torch.get_num_threads(),
         )  # fmt: skip
         *_, n_evaluations, _, _, _, stretch = result
         _check(result, stretches[stretch], ctx.stats.n_rows)
@@ -231,7 +226,8 @@ def _room(ctx: Any, g: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | N
 
 def _plain(tensor: Tensor) -> Tensor:
     """Return a tensor whose memory holds its numbers one after the other."""
-    return tensor.contiguous().resolve_neg()
+    tensor = tensor.contiguous()
+    return tensor.resolve_neg() if tensor.is_neg() else tensor
 
 
 def _address(tensor: Tensor | None) -> int:

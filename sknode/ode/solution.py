@@ -11,7 +11,7 @@ from . import adjoint as eager
 from . import native
 from .adjoint import ADJOINTS, Settings
 from .control import Tolerance
-from .field import alike, dense_form_of, kind_of, parameters_of
+from .field import dense_form_of, kind_of, parameters_of
 from .integrate import MOST_STEPS, Method, Stats
 from .tableau import TABLEAUS
 from .transforms import check_untransformed, untraced
@@ -20,6 +20,7 @@ from .workspace import Pool
 __all__ = ["Solution", "check_field", "check_settings", "odeint", "solve"]
 
 ENGINES = ("auto", "native", "eager")
+LARGEST = {dtype: torch.finfo(dtype).max for dtype in (torch.float32, torch.float64)}
 
 
 class Solution(NamedTuple):
@@ -185,13 +186,12 @@ def solve(
     The last of the three is the kinetic energy (rows,), or None if it is not wanted.
     """
     _check_start(z0)
-    _check_range(times, z0.dtype)
+    _check_span(times, z0.dtype)
     form = dense_form_of(field)
-    parameters = parameters_of(field, form)
-    layers = () if form is None else form.parameters
-    _check_agreement(z0, {*parameters, *layers})
     if settings.engine != "eager":
         if form is not None and settings.adjoint is not None and native.serves(form, z0):
+            layers = form.parameters
+            _check_agreement(z0, layers)
             return native.solve(form, layers, z0, times, settings, pool)
         if settings.engine == "native":
             raise ValueError(
@@ -199,6 +199,8 @@ def solve(
                 f"(rows, n_dims) on the CPU, got {type(field).__name__} and {(*z0.shape,)} on "
                 f"{z0.device}; use engine='auto'"
             )
+    parameters = parameters_of(field, form)
+    _check_agreement(z0, parameters)
     return eager.solve(field, parameters, z0, times, settings, pool)
 
 
@@ -257,7 +259,7 @@ def check_field(field: Any) -> None:
 def _check_start(z0: Any) -> None:
     if not isinstance(z0, Tensor):
         raise TypeError(f"z0 must be a tensor, got {type(z0).__name__}")
-    if z0.dtype not in (torch.float32, torch.float64):
+    if z0.dtype not in LARGEST:
         raise ValueError(f"z0 must be float32 or float64, got {z0.dtype}")
     _check_holds_numbers("z0", z0)
     if z0.ndim < 2 or z0.numel() == 0:
@@ -275,14 +277,19 @@ def _check_holds_numbers(name: str, tensor: Tensor) -> None:
         )
 
 
-def _check_agreement(z0: Tensor, parameters: set[Tensor]) -> None:
-    for parameter in parameters:
-        if not alike(parameter, z0):
+def _check_agreement(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
+    check_untransformed(z0, parameters)
+    dtype, layout, on_cpu = z0.dtype, z0.layout, z0.is_cpu
+    for p in parameters:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"dense_form() must give weights and biases as tensors, got {type(p)}")
+        # A small solve feels it that each look at `device` makes a new object.
+        here = p.is_cpu if on_cpu else p.device == z0.device
+        if not here or p.dtype is not dtype or p.layout is not layout:
             raise ValueError(
                 "the field and z0 must agree in dtype and device: a parameter is "
-                f"{kind_of(parameter)}, z0 is {kind_of(z0)}"
+                f"{kind_of(p)}, z0 is {kind_of(z0)}"
             )
-    check_untransformed((z0, *parameters))
 
 
 def _times(t: Any, dtype: torch.dtype) -> list[float]:
@@ -313,9 +320,9 @@ def _times(t: Any, dtype: torch.dtype) -> list[float]:
     return exact.tolist()
 
 
-def _check_range(times: list[float], dtype: torch.dtype) -> None:
+def _check_span(times: list[float], dtype: torch.dtype) -> None:
     first, last = times[0], times[-1]
-    if not max(abs(first), abs(last), abs(last - first)) <= torch.finfo(dtype).max:
+    if not abs(last - first) <= LARGEST[dtype]:
         raise ValueError(
             f"the times from {first:g} to {last:g} are beyond the range of {dtype}, the dtype of "
             "z0; scale them, or solve in float64"

@@ -34,12 +34,12 @@ def untraced(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def check_untransformed(tensors: Sequence[Tensor]) -> None:
+def check_untransformed(z0: Tensor, parameters: Sequence[Tensor]) -> None:
     """Raise a ValueError if one of the tensors is inside of a transformation of torch.func."""
     functorch = torch._C._functorch
     if functorch.peek_interpreter_stack() is None:
         return
-    if any(functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+    if any(map(functorch.is_functorch_wrapped_tensor, (z0, *parameters))):
         raise ValueError(
             "a solve cannot be transformed by torch.func, as by vmap or grad. It is batched as "
             "it is: in place of vmap, make rows of z0 of what it would map over, or members of an "

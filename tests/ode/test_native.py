@@ -413,8 +413,13 @@ FORMS = {
     "members of the weight": ([TURN[None]], [ZERO], ValueError, FITTING),
     "members of the bias": ([TURN], [ZERO[None]], ValueError, FITTING),
     "a wide matrix": ([torch.ones(2, 3)], [ZERO], ValueError, FITTING),
-    "arrays": ([TURN.numpy()], [ZERO.numpy()], TypeError, "as tensors, .*, got ndarray, ndarray"),
-    "None": ([TURN], [None], TypeError, "weights and biases as tensors, .*, got NoneType"),
+    "arrays": (
+        [TURN.numpy()],
+        [ZERO.numpy()],
+        TypeError,
+        "weights and biases as tensors, got .*ndarray",
+    ),
+    "None": ([TURN], [None], TypeError, "weights and biases as tensors, got .*NoneType"),
 }
 
 # Of two parameters that differ from the states, either may be named.

@@ -248,6 +248,7 @@ template <class T> class Solver {
     // The times between, which are in order, that may lie within the step of a row: from the first
     // of the two on, up to and without the second.
     std::pair<size_t, size_t> times_within(const Step<T>& step) const {
+        if (between_.empty()) return {0, 0};
         T first = 0, last = std::numeric_limits<T>::infinity();
         for (int i = 0; i < LANES; ++i) {
             if (step.before[i] == step.after[i]) continue;
