@@ -1,11 +1,14 @@
 """The module map: a file imports only from rows above its own."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import sknode
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sknode"
@@ -31,6 +34,7 @@ MAP = [
     {
         "estimators._average",
         "estimators._fork",
+        "estimators._optimizers",
         "estimators._scaling",
         "estimators._schedule",
         "estimators._split",
@@ -140,13 +144,72 @@ def loaded_by(code: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_importing_sknode_does_not_load_matplotlib():
+def test_importing_sknode_loads_nothing_of_what_it_builds_on():
+    assert loaded_by("import sknode").isdisjoint({"torch", "numpy", "sklearn", "skorch"})
+
+
+def test_importing_sknode_and_its_core_does_not_load_matplotlib():
     loaded = loaded_by("import sknode, sknode.ode, sknode.modules")
     assert "torch" in loaded
     assert "matplotlib" not in loaded
 
 
-def test_sknode_can_be_imported_without_matplotlib_and_pandas():
-    # scikit-learn loads pandas where it finds it; None makes an import fail.
+ABSENT = "sys.modules.update(sklearn=None, skorch=None, scipy=None, safetensors=None, rich=None)"
+SOLVE = f"""
+{ABSENT}
+import torch
+from sknode.modules import MLPField, NODENetwork, ODEBlock
+from sknode.ode import odeint
+odeint(MLPField(2), torch.ones(3, 2), torch.tensor([0.0, 1.0])).z.sum().backward()
+NODENetwork(4, 3)(torch.ones(5, 4)).sum().backward()
+"""
+
+
+def test_the_core_stands_alone_where_nothing_but_torch_is_installed():
+    # None makes an import fail.
+    assert "torch" in loaded_by(SOLVE)
+
+
+def test_estimators_can_be_used_without_matplotlib_and_pandas():
+    # scikit-learn loads pandas where it finds it.
     absent = "sys.modules.update(matplotlib=None, pandas=None)"
-    assert "sknode" in loaded_by(f"{absent}\nimport sknode, sknode.ode, sknode.modules")
+    code = f"{absent}\nimport sknode, sknode.ode, sknode.modules\nsknode.NODEClassifier()"
+    assert "sklearn" in loaded_by(code)
+
+
+def test_all_names_and_folders_are_found_where_completion_looks_for_them():
+    assert set(sknode.__all__) <= set(dir(sknode))
+    for name in dir(sknode):
+        assert getattr(sknode, name) is not None
+    assert sknode.ode.odeint is importlib.import_module("sknode.ode").odeint
+    with pytest.raises(AttributeError, match="module 'sknode' has no attribute 'NODEForecaster'"):
+        _ = sknode.NODEForecaster
+
+
+def test_type_checkers_see_the_names_that_are_imported_late():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (late,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name: node.module for node in late.body for alias in node.names}
+    assert sorted(seen) == sorted(sknode.__all__)
+    assert {name: sknode.HOMES.get(name, "estimators") for name in seen} == seen
+
+
+FITS = """
+import numpy as np
+import sknode
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(200, 4)), rng.integers(3, size=200)
+fit = {"max_epochs": 2, "batch_size": 64, "random_state": 0}
+for optimizer in ("adamw", "adam", "sgd"):
+    model = sknode.NODEClassifier(optimizer=optimizer, gradient_clip=1.0, warm_start=True, **fit)
+    model.fit(X, y).fit(X, y).partial_fit(X, y).predict_proba(X)
+sknode.NODERegressor(solver="dopri5", adjoint="continuous", early_stopping=True, **fit).fit(X, y)
+sknode.ResNetRegressor(early_stopping=False, **fit).fit(X, y).predict(X)
+sknode.NODEImageClassifier(image_shape=(2, 2), n_filters=4, **fit).fit(X, y).predict(X)
+"""
+
+
+def test_a_fit_imports_no_compiler_and_no_algebra():
+    loaded = loaded_by(f"{FITS}\nprint(*sys.modules)")
+    assert "sklearn" in loaded
+    assert loaded.isdisjoint({"torch._dynamo", "torch._inductor", "sympy"})

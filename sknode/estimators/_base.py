@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from ._callbacks import EarlyStopping, Recorder, Validator
 from ._checkpoint import Checkpointer
 from ._data import Rows, Table, TrainingSet
-from ._params import OPTIMIZERS, check_params, resolve_device, resolve_seed
+from ._optimizers import OPTIMIZERS
+from ._params import check_params, resolve_device, resolve_seed
 from ._prediction import outputs_of
 from ._progress import shown
 from ._scaling import Scaling

@@ -22,11 +22,11 @@ from ..modules.losses import LOSSES
 from ..ode.adjoint import ADJOINTS
 from ..ode.integrate import MOST_STEPS
 from ..ode.tableau import TABLEAUS
+from ._optimizers import OPTIMIZERS
 from ._scaling import SCALINGS
 from ._schedule import SCHEDULES
 
 __all__ = [
-    "OPTIMIZERS",
     "PARAMETERS",
     "Parameter",
     "check_params",
@@ -36,11 +36,6 @@ __all__ = [
     "with_parameters",
 ]
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-    "sgd": torch.optim.SGD,
-}
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "float64")
 

@@ -284,8 +284,9 @@ class Net(NeuralNet):
         loss = self.get_loss(y_pred, target, X=X, training=True)
         if not math.isfinite(loss.item()):
             raise NotFiniteError(f"the loss became {loss.item()}")
-        # Of the members' sum, so that each learns as it would alone.
-        self._penalised(loss, target).backward(torch.full_like(loss, self.module_.n_members))
+        # Of the members' sum, so that each learns as it would alone. (To be given the factor as a
+        # gradient, backward() would import sympy.)
+        (self._penalised(loss, target) * self.module_.n_members).backward()
         self.last_good.take()
         if self.average is not None:
             self.average.update()

@@ -1,0 +1,90 @@
+"""What a fresh process pays: importing sknode, and the first fit beside the second.
+
+Every figure is that of processes of their own, which take turns; medians. An import's is the wall
+time of the whole process less that of one that does nothing.
+
+    python benchmarks/cold.py [--runs 7]
+"""
+
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+import sklearn
+import torch
+
+import sknode
+
+IMPORTS = {
+    "nothing": "pass",
+    "torch": "import torch",
+    "torch and scikit-learn": "import torch, sklearn.base",
+    "sknode": "import sknode",
+    "sknode.ode": "from sknode.ode import odeint",
+    "sknode.modules": "import sknode.modules",
+    "the estimators": "from sknode import NODEClassifier",
+}
+FITS = """
+import time
+from sklearn.datasets import load_iris
+from sknode import {name}
+X, y = load_iris(return_X_y=True)
+for _ in range(2):
+    start = time.perf_counter()
+    {name}(max_epochs=10, random_state=0, **{settings}).fit(X, y)
+    print(time.perf_counter() - start)
+"""
+ESTIMATORS = {
+    "NODEClassifier": {},
+    "NODERegressor": {"solver": "dopri5"},
+    "NODEImageClassifier": {"n_filters": 8},
+}
+
+
+def seconds(code: str) -> float:
+    """Return the wall time of a process."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
+
+
+def two_fits(name: str) -> tuple[float, float]:
+    """Return the seconds of the first and the second fit of a process."""
+    code = FITS.format(name=name, settings=ESTIMATORS[name])
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    first, second = map(float, run.stdout.split())
+    return first, second
+
+
+def main() -> None:
+    """Print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=7)
+    n_runs = parser.parse_args().runs
+    imports: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    fits: dict[str, list[tuple[float, float]]] = {name: [] for name in ESTIMATORS}
+    for _ in range(n_runs):
+        for name, code in IMPORTS.items():
+            imports[name].append(seconds(code))
+        for name, found in fits.items():
+            found.append(two_fits(name))
+    nothing = statistics.median(imports.pop("nothing"))
+    print("| import | s |\n|---|---|")
+    for name, found in imports.items():
+        print(f"| {name} | {statistics.median(found) - nothing:.2f} |")
+    print("\n| 10 epochs of iris | first fit, s | second | ratio |\n|---|---|---|---|")
+    for name, pairs in fits.items():
+        first, second = (statistics.median(times) for times in zip(*pairs, strict=True))
+        ratio = statistics.median(one / two for one, two in pairs)
+        print(f"| {name} | {first:.2f} | {second:.2f} | {ratio:.2f} |")
+    print(
+        f"\nmedians of {n_runs}; {platform.machine()}, Python {platform.python_version()}, torch "
+        f"{torch.__version__}, scikit-learn {sklearn.__version__}, sknode {sknode.__version__}"
+    )
+
+
+if __name__ == "__main__":
+    main()
