@@ -33,11 +33,11 @@ MAP = [
     {"modules"},
     {
         "estimators._average",
-        "estimators._fork",
         "estimators._optimizers",
         "estimators._scaling",
         "estimators._schedule",
         "estimators._split",
+        "estimators._threads",
     },
     {"estimators._data"},
     {"estimators._params"},

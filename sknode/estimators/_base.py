@@ -29,7 +29,7 @@ from ._checkpoint import Checkpointer
 from ._data import Rows, Table, TrainingSet
 from ._optimizers import OPTIMIZERS
 from ._params import check_params, resolve_device, resolve_seed
-from ._prediction import outputs_of
+from ._prediction import joined, outputs_of
 from ._progress import shown
 from ._scaling import Scaling
 from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
@@ -453,15 +453,27 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _outputs(self, X) -> np.ndarray:
         """Run the network on the rows of X, (n_samples, n_outputs); several as if they were one."""
-        return self._combine(self._member_outputs(X))
+        return self._map_outputs(X, self._combine)
 
     def _member_outputs(self, X) -> np.ndarray:
         """Run the members on the rows of X, (n_members, n_samples, n_outputs)."""
+        return self._map_outputs(X, np.asarray, axis=1)
+
+    def _map_outputs(
+        self, X, finish: Callable[[np.ndarray], np.ndarray], axis: int = 0
+    ) -> np.ndarray:
+        """Run the network on the rows of X, in parts, and join what becomes of its outputs.
+
+        `finish` is given the outputs of the members, (n_members, rows, n_outputs), for each part,
+        and returns an array whose `axis` is that of the rows.
+        """
         check_is_fitted(self)
         network = self.net_.module_
-        parts = self._run(network, X)
-        by_member = [part.reshape(network.n_members, -1, part.shape[1]) for part in parts]
-        return np.concatenate(by_member, axis=1)
+
+        def finished(part: np.ndarray) -> np.ndarray:
+            return finish(part.reshape(network.n_members, -1, part.shape[1]))
+
+        return self._run(network, X, finished, axis)
 
     def _states(self, X, times, member=0) -> np.ndarray:
         """Return the states of a member, (n_times, n_samples, n_dims)."""
@@ -482,7 +494,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             of_all = network.trajectory(rows, times.tolist())
             return of_all.view(len(times), network.n_members, len(rows), -1)[:, member]
 
-        return np.concatenate(list(self._run(states, X)), axis=1)
+        return self._run(states, X, axis=1, n_shares=len(times))
 
     def _combine(self, outputs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
         """Return what the members say together, or those of them that count for a row."""
@@ -493,11 +505,24 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         with np.errstate(**LARGE):
             return validate_data(self, self._as_matrix(X, learn=False), **FORM, reset=False)
 
-    def _run(self, function: Callable[[Tensor], Tensor], X) -> Iterator[np.ndarray]:
+    def _run(
+        self,
+        function: Callable[[Tensor], Tensor],
+        X,
+        finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+        axis: int = 0,
+        n_shares: int = 1,
+    ) -> np.ndarray:
+        """Apply a function to the rows of X, in parts, finish each, and join them along an axis.
+
+        Where it returns several states of each row, the parts are smaller by their number.
+        """
         X = self._check_rows(X)
-        parameter = next(self.net_.module_.eval().parameters())
-        n_at_a_time = self.net_.module_.rows_at_a_time
-        return outputs_of(function, X, self.scaling_, parameter, n_at_a_time)
+        network = self.net_.module_.eval()
+        n_at_a_time = max(1, network.rows_at_a_time // n_shares)
+        parameter = next(network.parameters())
+        parts = outputs_of(function, X, self.scaling_, parameter, n_at_a_time)
+        return joined(map(finish, parts), X.shape[0], axis)
 
 
 @contextmanager

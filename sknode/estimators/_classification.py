@@ -108,7 +108,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._decode(self._outputs(X))
+        return self._map_outputs(X, lambda of_all: self._decode(self._combine(of_all)))
 
     def predict_proba(self, X) -> np.ndarray:
         """Return the probability of each class.
@@ -129,7 +129,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._probabilities(self._outputs(X), expit, softmax)
+        return self._map_outputs(X, self._mean_probabilities)
 
     def predict_proba_members(self, X) -> np.ndarray:
         """Return the probability of each class by each member.
@@ -149,8 +149,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        outputs = self._member_outputs(X)
-        return np.stack([self._probabilities(of_one, expit, softmax) for of_one in outputs])
+        return self._map_outputs(X, self._members_probabilities, axis=1)
 
     def predict_log_proba(self, X) -> np.ndarray:
         """Return the logarithm of the probability of each class, exact where that is tiny.
@@ -170,7 +169,16 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._probabilities(self._outputs(X), log_expit, log_softmax)
+        return self._map_outputs(X, self._log_probabilities)
+
+    def _mean_probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        return self._probabilities(self._combine(outputs), expit, softmax)
+
+    def _log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        return self._probabilities(self._combine(outputs), log_expit, log_softmax)
+
+    def _members_probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        return np.stack([self._probabilities(of_one, expit, softmax) for of_one in outputs])
 
     def _probabilities(
         self, outputs: np.ndarray, of_odds: Callable, of_scores: Callable

@@ -1,7 +1,7 @@
 """A network run on rows, in parts, and the rows on which it cannot be run."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..exceptions import SolverError
 from ._data import Rows, Scaling
-from ._fork import safe_after_fork
+from ._threads import one_thread
 
-__all__ = ["no_prediction", "outputs_of"]
+__all__ = ["joined", "no_prediction", "outputs_of"]
 
 N_NAMED_ROWS = 10
 
@@ -38,13 +38,32 @@ def outputs_of(
 
     starts = iter(range(0, X.shape[0], n_at_a_time))
     for start in starts:
-        try:
-            outputs = _finite(function, batch(start))
-        except SolverError as error:
-            rest = (start, *starts)
-            rows = (later + i for later in rest for i in _failing(function, batch(later)))
-            raise no_prediction(rows, str(error)) from error
-        yield outputs.cpu().numpy()
+        # Not around the loop: what is done with the outputs is not a matter of torch's threads.
+        with torch.no_grad(), one_thread():
+            try:
+                outputs = _finite(function, batch(start)).cpu().numpy()
+            except SolverError as error:
+                rest = (start, *starts)
+                rows = (later + i for later in rest for i in _failing(function, batch(later)))
+                raise no_prediction(rows, str(error)) from error
+        yield outputs
+
+
+def joined(parts: Iterable[np.ndarray], n_rows: int, axis: int = 0) -> np.ndarray:
+    """Join parts along the axis of their rows.
+
+    They are not collected first: strewn over the memory, small arrays keep large pieces of it from
+    being given back.
+    """
+    parts = iter(parts)
+    first = next(parts)
+    result = np.empty((*first.shape[:axis], n_rows, *first.shape[axis + 1 :]), first.dtype)
+    start = 0
+    for part in chain([first], parts):
+        stop = start + part.shape[axis]
+        result[(*[slice(None)] * axis, slice(start, stop))] = part
+        start = stop
+    return result
 
 
 def no_prediction(rows: Iterable[int], reason: str) -> SolverError:
@@ -55,8 +74,7 @@ def no_prediction(rows: Iterable[int], reason: str) -> SolverError:
 
 
 def _finite(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    with torch.no_grad(), safe_after_fork():
-        outputs = function(rows)
+    outputs = function(rows)
     if not outputs.isfinite().all():
         raise SolverError("the network's outputs are not finite; the rows or the weights are huge")
     return outputs

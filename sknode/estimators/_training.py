@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from ..exceptions import SolverError, TrainingError, TrainingWarning
 from ._average import WeightAverage
 from ._data import Batches, TrainingSet
-from ._fork import safe_after_fork
 from ._params import device_or_cpu
 from ._schedule import SCHEDULES
+from ._threads import one_thread
 
 __all__ = ["Net", "Recipe", "Snapshot", "load_optimizer", "make_net"]
 
@@ -166,7 +166,7 @@ class Net(NeuralNet):
     def partial_fit(self, X: TrainingSet, y: None = None, classes: None = None, **_: Any) -> "Net":
         """Train up to `max_epochs`, from where the history ends."""
         self.notify("on_train_begin", X=X, y=y)
-        with safe_after_fork(), _interruptible(self):
+        with one_thread(), _interruptible(self):
             self.fit_loop(X)
             self._check_last_step()
             if self.average is not None:

@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 from torch import Tensor
 
 from ..estimators._classification import Classification
-from ..estimators._fork import safe_after_fork
 from ..estimators._rows import BaseRowNetwork
+from ..estimators._threads import one_thread
 from ..modules import MLPField
 from ..modules.residual import ResidualBlocks
 from ._fitted import parts_of
@@ -141,7 +141,7 @@ def derivative(model: BaseRowNetwork, member: int, t: float, states: np.ndarray)
     network, fields = model.net_.module_, _fields_of(model)
     field = fields[min(int(t * len(fields)), len(fields) - 1)]
     z = torch.as_tensor(states).to(next(network.parameters()))
-    with torch.no_grad(), safe_after_fork():
+    with torch.no_grad(), one_thread():
         moved: Tensor = field.eval()(z.new_tensor(t), z.repeat(network.n_members, 1))
     moved = moved.view(network.n_members, *z.shape)[member]
     return len(fields) * moved.cpu().numpy().astype(np.float64)

@@ -313,7 +313,7 @@ def _steps_of_rows(estimator: SolverMixin, X: Any, member: int, n_bins: int) -> 
         counts = np.column_stack([_counts_until(t, of_all), of_all.rejected])
         return torch.from_numpy(counts).view(network.n_members, len(rows), -1)[member]
 
-    *counts, rejected = np.concatenate(list(model._run(count, X))).T
+    *counts, rejected = model._run(count, X).T
     return {
         "t": t,
         "step_size": np.diff(t) / np.diff(counts, axis=0).T,

@@ -182,18 +182,25 @@ class ConvField(nn.Module):
 
 
 class ConvTape(Tape):
-    """The stages' arguments, and what went into each convolution and activation."""
+    """The stages' arguments, and what went into each convolution and activation.
 
-    def __init__(self, n_stages: int, dynamics: "ConvDynamics") -> None:
+    If that is not `kept`, all stages have it in one place, one after the other.
+    """
+
+    def __init__(self, n_stages: int, dynamics: "ConvDynamics", *, kept: bool = True) -> None:
         like, image = dynamics.controlled, dynamics.image
         super().__init__(n_stages, dynamics.shape, like)
-        shapes = [(n_stages, *image[:3], width) for width in dynamics.widths]
-        self.inputs = [like.new_empty(shape) for shape in shapes]
+
+        def room(width: int) -> Tensor:
+            blocks = like.new_empty((n_stages if kept else 1, *image[:3], width))
+            return blocks.expand(n_stages, *blocks.shape[1:])
+
+        self.inputs = [room(width) for width in dynamics.widths]
         self.saved = self.inputs[1:]
         if dynamics.nonlinearity.saves_input:
-            self.saved = [like.new_empty(shape) for shape in shapes[1:]]
-            self.buffers += self.saved
-        self.buffers += self.inputs
+            self.saved = [room(width) for width in dynamics.widths[1:]]
+            self.buffers += self.saved if kept else []
+        self.buffers += self.inputs if kept else []
 
 
 class ConvDynamics(Dynamics):
@@ -231,6 +238,9 @@ class ConvDynamics(Dynamics):
 
     def new_tape(self, n_stages: int) -> ConvTape:
         return ConvTape(n_stages, self)
+
+    def scratch_tape(self, n_stages: int) -> ConvTape:
+        return ConvTape(n_stages, self, kept=False)
 
     def evaluate(self, tape: Tape, stage: int) -> Tensor:
         assert isinstance(tape, ConvTape)

@@ -12,8 +12,8 @@ from .residual import make_block
 
 __all__ = ["ImageNetwork"]
 
-# Numbers in a layer of the field.
-MOST_AT_A_TIME = 2**24
+# Numbers between two convolutions: 4 MB in single precision, which a cache holds.
+MOST_AT_A_TIME = 2**20
 
 
 class ImageNetwork(nn.Module):

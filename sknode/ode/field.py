@@ -155,6 +155,10 @@ class Dynamics(ABC):
         """Return room for one step."""
         return Tape(n_stages, self.shape, self.controlled)
 
+    def scratch_tape(self, n_stages: int) -> Tape:
+        """Return room for steps that nothing goes back through, one after the other."""
+        return self.new_tape(n_stages)
+
     @abstractmethod
     def evaluate(self, tape: Tape, stage: int) -> Tensor:
         """Return dx/dt at `tape.x[stage]`, of shape (rows, width)."""

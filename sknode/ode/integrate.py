@@ -298,7 +298,7 @@ class _Walk:
         self.stack = workspace.stack
         self.x = self.stack[0]
         self.n_tapes = 1
-        self.tape = workspace.tape(0)
+        self.tape = workspace.tape(0) if keep_tapes else workspace.scratch()
         self.k: Tensor | None = None
 
     def first_stage(self) -> Tensor:

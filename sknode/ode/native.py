@@ -4,7 +4,9 @@ Its source is in the folder `native`. It takes the decisions of the eager engine
 knows no method by itself: tableaus and the controller's constants are handed to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -28,11 +30,29 @@ from .integrate import Method, Stats, overflow, step_too_small, too_many_steps
 from .tableau import Tableau
 from .workspace import Lease, Pool, borrow
 
-__all__ = ["ENGINE", "serves", "solve"]
+__all__ = ["ENGINE", "allowing", "serves", "solve"]
 
 ACTIVATIONS = ("tanh", "silu", "softplus", "relu")
 # It counts them in int.
 MOST_ROWS = 2**31 - 1
+
+
+# How many threads a solve may have where torch's own operations are held to fewer; None: as they.
+_allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
+
+
+@contextmanager
+def allowing(n_threads: int) -> Iterator[None]:
+    """Let solves within the context have so many threads, whatever torch has."""
+    token = _allowed.set(n_threads)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def _n_threads() -> int:
+    return _allowed.get() or torch.get_num_threads()
 
 
 def _best_engine() -> ModuleType | None:
@@ -78,7 +98,7 @@ class Problem(NamedTuple):
         result = held.workspace.solve(
             _address(z0), n_rows, times, nodes, method.adaptive, _numbers(method),
             method.max_steps, record, z.data_ptr(), counts.data_ptr(), _address(energy),
-            torch.get_num_threads(),
+            _n_threads(),
         )  # fmt: skip
         _check(result, nodes, n_rows)
         _, n_steps, n_evaluations, _, first_step, *_ = result
@@ -177,7 +197,7 @@ class _DiscreteAdjoint(Function):
         with ctx.lease.lock:
             ctx.lease.workspace.pull_back(
                 _address(g), _address(pull), _address(start),
-                [part.data_ptr() for part in gradient], torch.get_num_threads(),
+                [part.data_ptr() for part in gradient], _n_threads(),
             )  # fmt: skip
             ctx.stats.nfe_backward += ctx.nfe_backward
         return None, None, start, *gradient
@@ -210,7 +230,7 @@ class _ContinuousAdjoint(Function):
         result = held.workspace.pull_back_continuously(
             z.data_ptr(), _address(g), _address(pull), _address(square), ctx.stats.n_rows,
             stretches, method.adaptive, _numbers(method), method.max_steps, _address(start),
-            [part.data_ptr() for part in gradient], torch.get_num_threads(),
+            [part.data_ptr() for part in gradient], _n_threads(),
         )  # fmt: skip
         *_, n_evaluations, _, _, _, stretch = result
         _check(result, stretches[stretch], ctx.stats.n_rows)

@@ -33,6 +33,7 @@ class Workspace:
         self.tableau = tableau
         self.stack = Stack(tableau.n_stages + 1, system.shape, system.controlled)
         self._tapes: list[Tape] = []
+        self._scratch: Tape | None = None
         self._cotangents: dict[int, Stack] = {}
 
     def tape(self, i: int) -> Tape:
@@ -40,6 +41,12 @@ class Workspace:
         if i == len(self._tapes):
             self._tapes.append(self.system.new_tape(self.tableau.n_stages))
         return self._tapes[i]
+
+    def scratch(self) -> Tape:
+        """Return a tape for steps that nothing goes back through."""
+        if self._scratch is None:
+            self._scratch = self.system.scratch_tape(self.tableau.n_stages)
+        return self._scratch
 
     def cotangents(self, n_stages: int) -> Stack:
         """Return the stack of a reverse sweep over the first stages."""

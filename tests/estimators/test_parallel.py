@@ -142,6 +142,80 @@ def test_the_same_seed_gives_the_same_bits_with_any_number_of_threads():
     assert one == two
 
 
+IMAGES = """
+import hashlib
+import numpy as np
+from sknode import NODEImageClassifier
+rng = np.random.default_rng(0)
+X, y = rng.random((120, 28, 28)), rng.integers(10, size=120)
+model = NODEImageClassifier(n_filters=16, max_epochs=1, random_state=0).fit(X, y)
+print(hashlib.sha256(model.decision_function(X).tobytes()).hexdigest())
+"""
+
+
+def test_images_are_learned_to_the_same_bits_with_any_number_of_threads(monkeypatch):
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    one, two = (run(IMAGES, OMP_NUM_THREADS=n) for n in "12")
+    assert one == two
+
+
+THREADS = """
+import threading
+import torch
+from skorch.callbacks import Callback
+from sknode import NODEClassifier
+from sknode.ode import native
+from tests.estimators.test_parallel import IRIS, QUICK
+
+class Watch(Callback):
+    def on_batch_begin(self, net, **kwargs):
+        seen.append((torch.get_num_threads(), native._n_threads()))
+        # It asks torch for the first time, and keeps what it is told.
+        thread = threading.Thread(target=lambda: elsewhere.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+
+def look():
+    torch.get_num_threads()
+    model = NODEClassifier(**QUICK, callbacks=[("watch", Watch())])
+    model.fit(*IRIS).predict(IRIS[0])
+    after.append((torch.get_num_threads(), native._n_threads()))
+
+seen, elsewhere, after = [], [], []
+look()
+thread = threading.Thread(target=look)
+thread.start()
+thread.join()
+print(set(seen) == {(1, 2)}, set(elsewhere) == {2}, set(after) == {(2, 2)})
+"""
+
+
+def test_a_fit_takes_one_of_torchs_threads_and_changes_none_but_its_own():
+    found = run(THREADS, OMP_NUM_THREADS="2")
+    assert found == "True True True\n"
+
+
+FAILURES = """
+import torch
+from sknode import NODEClassifier, SolverError, TrainingError
+from tests.estimators.test_parallel import IRIS, QUICK
+try:
+    NODEClassifier(**{**QUICK, "max_steps": 1, "tolerance": 1e-12}).fit(*IRIS)
+except TrainingError:
+    print(torch.get_num_threads())
+model = NODEClassifier(**QUICK).fit(*IRIS)
+model.net_.module_.head.weight.data.fill_(float("nan"))
+try:
+    model.predict(IRIS[0])
+except SolverError:
+    print(torch.get_num_threads())
+"""
+
+
+def test_a_failed_fit_or_prediction_gives_the_threads_back():
+    assert run(FAILURES, OMP_NUM_THREADS="2") == "2\n2\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_process_fits_the_same():
     expected = fitted_weights(0)
