@@ -9,7 +9,6 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
@@ -18,6 +17,8 @@ from sklearn.base import BaseEstimator
 import sknode
 from sknode.modules import ODEBlock
 from sknode.ode import Stats
+
+pd = pytest.importorskip("pandas")
 
 PACKAGE = Path(sknode.__file__).parent
 REFERENCE = Path(__file__).parents[1] / "docs" / "api"

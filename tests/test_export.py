@@ -6,9 +6,6 @@ import os
 import sys
 
 import numpy as np
-import onnx
-import onnxruntime
-import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -22,6 +19,10 @@ from sknode.export import export_onnx
 from sknode.modules.activations import ACTIVATIONS
 from tests.problems import CLASSICAL
 
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pd = pytest.importorskip("pandas")
+
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 1, "random_state": 0}
 X, Y = load_iris(return_X_y=True)
 SEVERAL = make_multilabel_classification(100, 4, n_classes=3, random_state=0)
@@ -30,10 +31,12 @@ TASKS = {"binary": (X[:100], Y[:100]), "multiclass": (X, Y), "multilabel": SEVER
 
 def stirred(estimator):
     """Give a fitted estimator weights that move its states about."""
+    # On the CPU, so that they are the same on every device.
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in estimator.net_.module_.parameters():
-            parameter.normal_(0, 0.4, generator=generator)
+            drawn = torch.empty(parameter.shape, dtype=parameter.dtype)
+            parameter.copy_(drawn.normal_(0, 0.4, generator=generator))
     return estimator
 
 

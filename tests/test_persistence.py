@@ -8,10 +8,8 @@ import pickle
 import random
 from pathlib import Path
 
-import cloudpickle
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.base import ClassifierMixin
@@ -26,6 +24,9 @@ from sknode import NODEClassifier, NODERegressor, ResNetClassifier
 from sknode._files import read, write
 from sknode.estimators import _training
 from tests.problems import CLASSICAL
+
+cloudpickle = pytest.importorskip("cloudpickle")
+pd = pytest.importorskip("pandas")
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)

@@ -5,8 +5,6 @@ import pickle
 from decimal import Decimal
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -15,6 +13,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sknode import NODEClassifier
 from sknode.tables import make_table_pipeline
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 N_ROWS = 60
 

@@ -4,8 +4,6 @@ import pickle
 
 import joblib
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import sklearn
 import torch
@@ -26,6 +24,8 @@ from skorch.callbacks import EarlyStopping, LRScheduler
 from sknode import NODEClassifier, NODERegressor, TrainingError
 from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
+
+pd = pytest.importorskip("pandas")
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
@@ -295,8 +295,9 @@ def test_balanced_classes_weigh_the_same():
     np.testing.assert_allclose(named.predict_proba(X), given.predict_proba(X), atol=1e-10)
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-def test_frames_bring_feature_names_and_wrong_ones_are_refused(frame):
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_bring_feature_names_and_wrong_ones_are_refused(library):
+    frame = pytest.importorskip(library).DataFrame
     columns = ["a", "b", "c", "d"]
     data = dict(zip(columns, IRIS[0].T, strict=True))
     model = NODEClassifier(**QUICK).fit(frame(data), IRIS[1])

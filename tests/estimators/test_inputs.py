@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -11,6 +10,8 @@ from sklearn.exceptions import DataConversionWarning
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
 from tests.problems import CLASSICAL
+
+pd = pytest.importorskip("pandas")
 
 TINY = {"hidden_layer_sizes": (4,), "max_epochs": 2, "random_state": 0}
 X = np.random.default_rng(0).normal(size=(20, 3))

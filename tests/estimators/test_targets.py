@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.special import expit
@@ -15,6 +14,8 @@ from sklearn.multioutput import ClassifierChain
 
 from sknode import NODEClassifier, NODERegressor
 from tests.problems import CLASSICAL
+
+pd = pytest.importorskip("pandas")
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
