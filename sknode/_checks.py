@@ -9,6 +9,7 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_flag",
+    "check_integer",
     "is_integer",
     "is_number",
     "is_tolerance",
@@ -49,6 +50,13 @@ def check_flag(name: str, value: Any) -> None:
     """Raise a ValueError if a value is not a boolean."""
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be a boolean, got {value!r}")
+
+
+def check_integer(name: str, value: Any, least: int, most: int) -> int:
+    """Return a value as an int, or raise a ValueError if it is not one from least to most."""
+    if not is_integer(value, least, most):
+        raise ValueError(f"{name} must be an integer from {least} to {most}, got {value!r}")
+    return int(value)
 
 
 def check_count(name: str, value: Any, most: int) -> int:

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "sknode"
 # The files of one row do not import each other.
 MAP = [
     {"exceptions", "_checks", "_files"},
+    {"_vectors"},
     {"ode.tableau", "ode.transforms"},
     {"ode.field"},
     {"ode.workspace"},

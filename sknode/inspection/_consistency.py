@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import root_mean_squared_error
+from sklearn.metrics import accuracy_score, root_mean_squared_error
+from sklearn.utils.validation import _num_samples
 from torch import Tensor
 
 from ..estimators import NODERegressor
-from ..estimators._classification import Classification
+from ..estimators._classification import MULTILABEL, Classification
 from ..estimators._node import SolverMixin
 from ..ode.solution import check_settings
 from ._fitted import parts_of
@@ -96,7 +97,7 @@ def solver_consistency(
     NotFittedError
         If it is not fitted.
     ValueError
-        If a setting of the tight solver is not allowed.
+        If a setting of the tight solver is not allowed, or if the targets are none of the rows.
     SolverError
         If a row cannot be solved; it is named.
 
@@ -118,6 +119,7 @@ def solver_consistency(
     """
     settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
     before, fitted = parts_of("solver_consistency", estimator, SolverMixin)
+    _check_targets(fitted, X, y)
     X = before.transform(X) if before else X
     own, tight = deepcopy(fitted), deepcopy(fitted)
     # In single precision the tolerance may be below what rounding allows.
@@ -127,6 +129,22 @@ def solver_consistency(
     )
     deviation = float(np.abs(predicted - tight_predicted).max())
     return SolverConsistency(score, tight_score, error, tight_error, deviation, nfe, tight_nfe)
+
+
+def _check_targets(estimator: SolverMixin, X: Any, y: Any) -> None:
+    """Raise a ValueError if no predictions of the rows could be compared with the targets."""
+    try:
+        n_rows = _num_samples(X)
+        if isinstance(estimator, Classification):
+            several = estimator.target_type_ == MULTILABEL
+            shape = (n_rows, len(estimator.classes_)) if several else n_rows
+            accuracy_score(y, np.full(shape, 0 if several else estimator.classes_[0]))
+        else:
+            assert isinstance(estimator, NODERegressor)
+            n_targets = len(estimator.target_scaling_.scale)
+            root_mean_squared_error(y, np.zeros((n_rows, n_targets)))
+    except (OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"y must be the targets of the rows X: {error}") from error
 
 
 def _measure(estimator: SolverMixin, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:

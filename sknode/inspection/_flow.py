@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from .._checks import check_integer, is_number
+from .._files import check_writable
+from ._axes import check_axes
 from ._states import (
     OVER_TIME,
     Colouring,
+    asked_of,
+    check_cmap,
     draw_points,
     draw_ways,
     frame,
-    make_axes,
+    panels,
     ratio_of,
     ways_of,
 )
@@ -27,6 +32,10 @@ __all__ = ["FlowDisplay"]
 
 MOST_PANELS = 10
 FEW_PANELS = 5
+# A GIF counts hundredths of a second.
+MOST_FPS = 100
+# With fewer pixels there is no room for axes; with more, a frame takes 100 MB and more.
+DPI = 10, 1000
 
 
 class FlowDisplay:
@@ -133,8 +142,8 @@ class FlowDisplay:
         y : array-like of shape (n_samples,) or None, default=None
             What they are coloured by: of a classifier their classes, else numbers.
         times : array-like of shape (n_times,) or None, default=None
-            Strictly increasing times, not negative. None: 0, ¼, ½, ¾ and 1, or 49 times from 0 to
-            1 if the state has one dimension.
+            Strictly increasing times, not negative, at most 10,000. None: 0, ¼, ½, ¾ and 1, or 49
+            times from 0 to 1 if the state has one dimension.
         member : int, default=0
             Whose states are wanted, of the `n_members`.
         dims : tuple of two ints or None, default=None
@@ -163,7 +172,10 @@ class FlowDisplay:
             If a row cannot be solved; it is named.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        ways = ways_of(cls.__name__, estimator, X, y, times, member, dims)
+        asked = asked_of(cls.__name__, estimator, X, y, times, member, dims)
+        check_axes(axes, 1 if asked.n_dims == 1 else len(_drawn(asked.times)))
+        check_cmap(cmap)
+        ways = ways_of(asked)
         display = cls(
             states=ways.states,
             times=ways.times,
@@ -198,19 +210,20 @@ class FlowDisplay:
         Raises
         ------
         ValueError
-            If there are not as many axes as times to draw.
+            If there are not as many axes as times to draw, or if the colour map is not known.
+        TypeError
+            If the colour map is none.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         colouring = Colouring(self.states.shape[1], self.y, self.classes, cmap)
         if self.components is None:
-            self.axes_ = make_axes(axes, 1, 4.5, OVER_TIME)
+            self.axes_ = panels(check_axes(axes, 1), 1, 4.5, OVER_TIME)
             draw_ways(self.axes_[0], self.states, colouring.of_rows)
             self.axes_[0].set(xlabel=self.xlabel, ylabel=self.ylabel)
         else:
-            n_times = len(self.times)
-            n_panels = n_times if n_times <= MOST_PANELS else FEW_PANELS
-            drawn = np.linspace(0, n_times - 1, n_panels).round().astype(int)
-            self.axes_ = make_axes(axes, n_panels, 2.3, ratio_of(self.states))
+            drawn = _drawn(self.times)
+            given = check_axes(axes, len(drawn))
+            self.axes_ = panels(given, len(drawn), 2.3, ratio_of(self.states))
             for ax, i in zip(self.axes_, drawn, strict=True):
                 frame(ax, self.states, self.xlabel, self.ylabel, self.times[i])
                 draw_points(ax, self.states[i], colouring.of_rows)
@@ -226,16 +239,19 @@ class FlowDisplay:
         path : str or path-like
             The file to write, by its ending a GIF or an MP4.
         fps : int, default=20
-            Frames a second.
+            Frames a second, at most 100.
         dpi : float, default=100
-            Pixels an inch; a frame is 5.5 inches wide.
+            Pixels an inch, from 10 to 1000; a frame is 5.5 inches wide.
         cmap : str, matplotlib Colormap or None, default=None
             Colours of the classes or values, as in `plot`.
 
         Raises
         ------
+        TypeError
+            If the path is no path, or the colour map none.
         ValueError
-            If the path has another ending, or a number is not positive.
+            If the path has another ending or leads to no folder, if a number is not as described,
+            or if the colour map is not known.
         RuntimeError
             If it is to be an MP4, and ffmpeg is not installed.
         OSError
@@ -261,7 +277,8 @@ class FlowDisplay:
         check_matplotlib_support(f"{type(self).__name__}.animate")
         from matplotlib.figure import Figure
 
-        writer = _writer_for(Path(path), fps, dpi)
+        writer = _writer_for(path, fps, dpi)
+        check_cmap(cmap)
         ratio = OVER_TIME if self.components is None else ratio_of(self.states)
         # Not by pyplot, which would keep it.
         figure = Figure(figsize=(5.5, 4.2 * ratio + 0.8), layout="constrained")
@@ -293,16 +310,29 @@ class FlowDisplay:
         return None, draw_points(ax, self.states[0], colours)
 
 
-def _writer_for(path: Path, fps: int, dpi: float) -> "AbstractMovieWriter":
+def _drawn(times: np.ndarray) -> np.ndarray:
+    """Return which of the times are drawn."""
+    n_times = len(times)
+    n_panels = n_times if n_times <= MOST_PANELS else FEW_PANELS
+    return np.linspace(0, n_times - 1, n_panels).round().astype(int)
+
+
+def _writer_for(path: Any, fps: Any, dpi: Any) -> "AbstractMovieWriter":
+    """Return what writes an animation, after a look at all that is asked of it."""
     from matplotlib.animation import FFMpegWriter, PillowWriter
 
-    if not (fps > 0 and dpi > 0):
-        raise ValueError(f"fps and dpi must be positive, got {fps!r} and {dpi!r}")
+    fps = check_integer("fps", fps, 1, MOST_FPS)
+    if not is_number(dpi) or not DPI[0] <= dpi <= DPI[1]:
+        raise ValueError(f"dpi must be a number from {DPI[0]} to {DPI[1]}, got {dpi!r}")
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a str or a path, got {type(path).__name__}")
+    path = Path(path)
     ending = path.suffix.lower()
+    if ending not in (".gif", ".mp4"):
+        raise ValueError(f"path must end in .gif or .mp4, got {str(path)!r}")
+    check_writable(path)
     if ending == ".gif":
         return PillowWriter(fps=fps)
-    if ending != ".mp4":
-        raise ValueError(f"path must end in .gif or .mp4, got {str(path)!r}")
     if not FFMpegWriter.isAvailable():
         raise RuntimeError(
             "an MP4 is written by the program ffmpeg, which was not found; install it, or write a "

@@ -1,21 +1,24 @@
 """What the displays of states share: the rows' ways on a plane, their colours, and the axes."""
 
 from copy import deepcopy
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from .._checks import check_integer, is_integer
+from .._vectors import check_vector
 from ..estimators._classification import Classification
 from ..estimators._rows import BaseRowNetwork
 from ..estimators._threads import one_thread
 from ..modules import MLPField
 from ..modules.residual import ResidualBlocks
+from ._axes import make_axes
 from ._fitted import parts_of
+from ._labels import labels_of, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +32,14 @@ __all__ = [
     "Colouring",
     "Plane",
     "Ways",
+    "asked_of",
     "box_of",
+    "check_cmap",
     "derivative",
     "draw_points",
     "draw_ways",
     "frame",
-    "make_axes",
+    "panels",
     "ratio_of",
     "ways_of",
 ]
@@ -42,6 +47,8 @@ __all__ = [
 COARSE = np.linspace(0, 1, 5)
 # 48 parts: the corners of the way through a residual network of 1 to 4, 6 or 8 blocks are in it.
 FINE = np.linspace(0, 1, 49)
+# An animation with a frame for each runs for eight minutes.
+MOST_TIMES = 10_000
 MARGIN = 0.1
 # Height/width: the least of a plane, and that of a state over time.
 FLATTEST, OVER_TIME = 0.6, 0.7
@@ -76,6 +83,38 @@ class Plane(NamedTuple):
         return self.origin + coordinates @ self.components
 
 
+class Asked(NamedTuple):
+    """What is to be followed, as it must be.
+
+    Attributes
+    ----------
+    before : Pipeline or None
+        What is done to the rows before.
+    fitted : BaseRowNetwork
+    n_dims : int
+        The dimensions of the state.
+    X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+        The rows, which the estimator checks.
+    y : ndarray of shape (n_samples,) or None
+    classes : ndarray of shape (n_classes,) or None
+        None if y are numbers.
+    times : ndarray of shape (n_times,)
+    member : int
+    dims : tuple of two ints or None
+        None: the principal components, or over time.
+    """
+
+    before: Pipeline | None
+    fitted: BaseRowNetwork
+    n_dims: int
+    X: Any
+    y: np.ndarray | None
+    classes: np.ndarray | None
+    times: np.ndarray
+    member: int
+    dims: tuple[int, int] | None
+
+
 class Ways(NamedTuple):
     """The ways of rows from z(0) on, as they are drawn.
 
@@ -107,23 +146,36 @@ class Ways(NamedTuple):
     labels: tuple[str, str]
 
 
-def ways_of(
-    display: str, estimator: Any, X: Any, y: Any, times: Any, member: int, dims: Any
-) -> Ways:
-    """Follow rows through a fitted estimator, which stays as it is.
+def asked_of(
+    display: str, estimator: Any, X: Any, y: Any, times: Any, member: Any, dims: Any
+) -> Asked:
+    """Check what is asked for, before any work.
 
     Without `times` they are few, or many if the state has one dimension.
     """
     before, fitted = parts_of(display, estimator, BaseRowNetwork)
     n_dims = _fields_of(fitted)[0].dense_form().n_dims
+    member = check_integer("member", member, 0, fitted.net_.module_.n_members - 1)
     dims = _check_dims(dims, n_dims)
     y, classes = _check_labels(fitted, X, y)
     if times is None:
         times = FINE if n_dims == 1 else COARSE
+    times = check_vector(
+        "times",
+        times,
+        f"one-dimensional, not negative and strictly increasing, at most {MOST_TIMES}",
+        lambda t: 0 < t.size <= MOST_TIMES and t[0] >= 0 and (np.diff(t) > 0).all(),
+    )
+    return Asked(before, fitted, n_dims, X, y, classes, times, member, dims)
+
+
+def ways_of(asked: Asked) -> Ways:
+    """Follow rows through a fitted estimator, which stays as it is."""
+    before, fitted, n_dims, X, y, classes, times, member, dims = asked
     # A residual block keeps what it last cost.
     model = deepcopy(fitted)
     states = model.trajectory(before.transform(X) if before else X, times, member=member)
-    times, states = np.asarray(times, dtype=np.float64), states.astype(np.float64)
+    states = states.astype(np.float64)
     if n_dims == 1:
         over_time = np.stack(np.broadcast_arrays(times[:, None], states[..., 0]), axis=-1)
         return Ways(model, None, over_time, times, y, classes, None, ("t", "z"))
@@ -159,10 +211,11 @@ def _check_dims(dims: Any, n_dims: int) -> tuple[int, int] | None:
     """Return the dimensions that are drawn; None: the principal components, or over time."""
     if dims is None:
         return (0, 1) if n_dims == 2 else None
-    i: Any
-    j: Any
-    i, j = dims if np.shape(dims) == (2,) else (None, None)
-    if not all(isinstance(k, Integral) and 0 <= int(k) < n_dims for k in (i, j)) or i == j:
+    try:
+        i, j = dims
+    except (TypeError, ValueError):
+        i = j = None
+    if not all(is_integer(k, 0, n_dims - 1) for k in (i, j)) or i == j:
         raise ValueError(
             f"dims must be two different integers from 0 to {n_dims - 1}, of the {n_dims} "
             f"dimensions of the state, or None, got {dims!r}"
@@ -176,16 +229,13 @@ def _check_labels(
     """Return what the rows are coloured by, and the classes if it is that."""
     if y is None:
         return None, None
-    check_consistent_length(X, y)
     if not isinstance(model, Classification):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        return column_or_1d(y), None
-    y = column_or_1d(y)
-    known = np.isin(y, model.classes_)
-    if not known.all():
-        raise ValueError(
-            f"y must consist of the classes {model.classes_}, got also {np.unique(y[~known])}"
-        )
+        return values_of(X, y), None
+    y = labels_of(X, y)
+    classes = set(model.classes_.tolist())
+    other = [label for label in y.tolist() if label not in classes]
+    if other:
+        raise ValueError(f"y must consist of the classes {model.classes_}, got also {other[:1]}")
     return y, model.classes_
 
 
@@ -222,19 +272,21 @@ class Colouring:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize, to_rgba_array
 
+        check_cmap(cmap)
         self._names: list[str] = []
         self._scale: ScalarMappable | None = None
         if y is None:
             self.of_rows = to_rgba_array([ACCESSIBLE[0]] * n_rows)
         elif classes is None:
-            self._scale = ScalarMappable(Normalize(y.min(), y.max()), cmap or "viridis")
+            scale = Normalize(y.min(), y.max())
+            self._scale = ScalarMappable(scale, "viridis" if cmap is None else cmap)
             self.of_rows = np.asarray(self._scale.to_rgba(y))
         else:
             self._names = [str(name) for name in classes]
             if cmap is None and len(classes) <= len(ACCESSIBLE):
                 self._palette = to_rgba_array(ACCESSIBLE[: len(classes)])
             else:
-                spread = colormaps.get_cmap(cmap or "turbo")
+                spread = colormaps["turbo"] if cmap is None else colormaps.get_cmap(cmap)
                 self._palette = spread(np.linspace(0, 1, len(classes)))
             self.of_rows = self._palette[np.searchsorted(classes, y)]
 
@@ -257,27 +309,26 @@ class Colouring:
             right.legend(handles=handles)
 
 
-def make_axes(axes: Any, n_axes: int, side: float, ratio: float) -> np.ndarray:
-    """Return the given axes as an array, or so many new ones, of a width and height/width."""
-    if axes is not None:
-        given = np.ravel(axes)
-        if len(given) != n_axes:
-            raise ValueError(f"axes must be {n_axes} in number, got {len(given)}")
-        return given
-    import matplotlib.pyplot as plt
+def check_cmap(cmap: Any) -> None:
+    """Raise an error, which is matplotlib's own, if something is no colour map."""
+    from matplotlib import colormaps
 
+    if cmap is not None:
+        colormaps.get_cmap(cmap)
+
+
+def panels(given: np.ndarray | None, n_axes: int, side: float, ratio: float) -> np.ndarray:
+    """Return the given axes, or so many new ones of a width and height/width."""
+    if given is not None:
+        return given
     n_columns = min(n_axes, COLUMNS)
     n_rows = -(-n_axes // COLUMNS)
     # Room for the key beside, and for titles and labels above and below.
     size = side * n_columns + 1.2, (side * ratio + 0.8) * n_rows
-    _, grid = plt.subplots(
-        n_rows, n_columns, figsize=size, sharey=True, squeeze=False, layout="constrained"
-    )
-    for ax in grid.flat[n_axes:]:
-        ax.remove()
-    for ax in grid[:, 1:].flat:
-        ax.yaxis.label.set_visible(False)
-    return grid.flatten()[:n_axes]
+    axes = make_axes(n_axes, n_columns, size, sharey=True)
+    for i, ax in enumerate(axes):
+        ax.yaxis.label.set_visible(i % n_columns == 0)
+    return axes
 
 
 def box_of(states: np.ndarray) -> np.ndarray:

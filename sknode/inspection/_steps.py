@@ -1,21 +1,23 @@
 """Where in time the solver takes small steps, and on which rows."""
 
 from copy import deepcopy
-from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Tensor, nn
 
+from .._checks import check_integer
 from ..estimators._node import SolverMixin
 from ..ode import Stats
 from ..ode.field import dense_form_of, parameters_of
 from ..ode.integrate import Method, steps
 from ..ode.workspace import lease
+from ._axes import check_ax
 from ._fitted import parts_of
+from ._labels import labels_of
+from ._states import check_cmap
 
 __all__ = ["StepDisplay", "Steps", "accepted_steps"]
 
@@ -138,7 +140,7 @@ class StepDisplay:
         member : int, default=0
             Whose steps are wanted, of the `n_members`.
         n_bins : int, default=100
-            Number of bins of time.
+            Number of bins of time, at most 10,000.
         ax : matplotlib Axes or None, default=None
             Where to draw, as in `plot`.
         cmap : str or matplotlib Colormap, default="viridis"
@@ -162,9 +164,11 @@ class StepDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         before, fitted = parts_of(cls.__name__, estimator, SolverMixin)
-        member = _integer("member", member, 0, fitted.net_.module_.n_members - 1)
-        n_bins = _integer("n_bins", n_bins, 1, MOST_BINS)
+        member = check_integer("member", member, 0, fitted.net_.module_.n_members - 1)
+        n_bins = check_integer("n_bins", n_bins, 1, MOST_BINS)
         y = _check_labels(X, y)
+        check_ax(ax)
+        check_cmap(cmap)
         X = before.transform(X) if before else X
         return cls(**_steps_of_rows(fitted, X, member, n_bins), y=y).plot(ax, cmap=cmap)
 
@@ -183,6 +187,13 @@ class StepDisplay:
         -------
         StepDisplay
             The display.
+
+        Raises
+        ------
+        ValueError
+            If `ax` are no axes, or if the colour map is not known.
+        TypeError
+            If the colour map is none.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -191,6 +202,7 @@ class StepDisplay:
         from matplotlib.ticker import LogLocator
 
         cmap = colormaps.get_cmap(cmap)
+        ax = check_ax(ax)
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         # A row's last step ends where time does, and may be tiny for that alone.
@@ -338,17 +350,10 @@ def _round_range(low: float, high: float) -> tuple[float, float]:
     return float(least), float(numbers[np.searchsorted(numbers, high)])
 
 
-def _integer(name: str, value: Any, least: int, most: int) -> int:
-    if not isinstance(value, Integral) or not least <= int(value) <= most:
-        raise ValueError(f"{name} must be an integer from {least} to {most}, got {value!r}")
-    return int(value)
-
-
 def _check_labels(X: Any, y: Any) -> np.ndarray | None:
     if y is None:
         return None
-    check_consistent_length(X, y)
-    y = column_or_1d(y)
+    y = labels_of(X, y)
     n_labels = len(np.unique(y))
     if n_labels > MOST_LABELS:
         raise ValueError(f"y must have at most {MOST_LABELS} different labels, got {n_labels}")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from .._checks import check_choice
 from ..estimators._base import BaseNetwork
+from ._axes import check_axes, make_axes
 from ._fitted import parts_of
 from ._states import ACCESSIBLE
 
@@ -168,14 +170,17 @@ class TrainingDisplay:
         Raises
         ------
         TypeError
-            If it is no estimator of sknode.
+            If it is no estimator of sknode, if the name is no text, or if the quantities are no
+            sequence of names.
         NotFittedError
             If it is not fitted.
         ValueError
             If another argument is not as described.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if name is None:
+        if name is not None:
+            _check_names([name])
+        else:
             name = type(parts_of(cls.__name__, estimator, BaseNetwork)[1]).__name__
         return cls.from_estimators({name: estimator}, quantities=quantities, axes=axes, x=x)
 
@@ -213,7 +218,8 @@ class TrainingDisplay:
         Raises
         ------
         TypeError
-            If the estimators are no dict, or if one of them is no estimator of sknode.
+            If the estimators are no dict by names, if one of them is no estimator of sknode, or if
+            the quantities are no sequence of names.
         NotFittedError
             If one is not fitted.
         ValueError
@@ -224,6 +230,7 @@ class TrainingDisplay:
             raise TypeError(f"estimators must be a dict, got {type(estimators).__name__}")
         if not estimators:
             raise ValueError("estimators must be one or more, got none")
+        _check_names(estimators)
         fitted = {
             name: parts_of(cls.__name__, each, BaseNetwork)[1] for name, each in estimators.items()
         }
@@ -260,15 +267,18 @@ class TrainingDisplay:
         Raises
         ------
         ValueError
-            If x is not known or one of the trainings does not have it, or if there are not as
-            many axes as panels.
+            If x or a quantity is not known, if one of the trainings does not have x or none a
+            quantity, or if there are not as many axes as panels.
+        TypeError
+            If the quantities are no sequence of names.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         _check_x(x, self.histories)
         panels: dict[str, list[str]] = {}
-        for quantity in self.quantities:
+        for quantity in _check_quantities(self.quantities, self.histories):
             panels.setdefault(QUANTITIES[quantity].label, []).append(quantity)
-        self.axes_ = _make_axes(axes, len(panels))
+        given = check_axes(axes, len(panels))
+        self.axes_ = _panels(len(panels)) if given is None else given
         self.figure_ = self.axes_[0].figure
         self.lines_ = {name: {} for name in self.histories}
         colours = dict(zip(self.histories, cycle(ACCESSIBLE), strict=False))
@@ -368,43 +378,36 @@ def _some_have(quantity: str, histories: dict[str, History]) -> bool:
     return any(quantity in history for history in histories.values())
 
 
+def _check_names(names: Iterable[Any]) -> None:
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of an estimator must be text, got {name!r}")
+
+
 def _check_quantities(quantities: Iterable[str], histories: dict[str, History]) -> list[str]:
     """Return the quantities, each once."""
-    if isinstance(quantities, str):
+    if isinstance(quantities, str | bytes) or not np.iterable(quantities):
         raise TypeError(f"quantities must be a sequence of names, got {quantities!r}")
-    wanted = list(dict.fromkeys(quantities))
+    wanted = list(quantities)
     if not wanted:
         raise ValueError(f"quantities must be one or more of {list(QUANTITIES)}, got none")
     for quantity in wanted:
-        if quantity not in QUANTITIES:
+        if not isinstance(quantity, str) or quantity not in QUANTITIES:
             raise ValueError(f"quantity {quantity!r} is not known; choose from {list(QUANTITIES)}")
         if not _some_have(quantity, histories):
             raise ValueError(f"no estimator has {quantity!r} in its history_; {REMEDY}")
-    return wanted
+    return list(dict.fromkeys(wanted))
 
 
 def _check_x(x: str, histories: dict[str, History]) -> None:
-    known = ["epoch", *QUANTITIES]
-    if x not in known:
-        raise ValueError(f"x={x!r} is not known; choose from {known}")
+    check_choice("x", x, ["epoch", *QUANTITIES])
     without = [name for name, history in histories.items() if x not in history]
     if without:
         raise ValueError(f"x={x!r} is not in the history_ of {', '.join(without)}; {REMEDY}")
 
 
-def _make_axes(axes: Any, n_panels: int) -> np.ndarray:
-    """Return the given axes as an array, or so many new ones."""
-    if axes is not None:
-        given = np.ravel(axes)
-        if len(given) != n_panels:
-            raise ValueError(f"axes must be {n_panels}, one for each panel, got {len(given)}")
-        return given
-    import matplotlib.pyplot as plt
-
+def _panels(n_panels: int) -> np.ndarray:
+    """Return new axes, in rows of about equal length."""
     n_rows = ceil(n_panels / MOST_COLUMNS)
     n_columns = ceil(n_panels / n_rows)
-    size = max(4.8, 3.6 * n_columns), 2.9 * n_rows
-    _, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
-    for ax in grid.flat[n_panels:]:
-        ax.remove()
-    return grid.flatten()[:n_panels]
+    return make_axes(n_panels, n_columns, (max(4.8, 3.6 * n_columns), 2.9 * n_rows))

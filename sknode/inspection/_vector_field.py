@@ -1,23 +1,26 @@
 """The field that moves the states of rows."""
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_array
 
+from .._checks import check_choice, check_integer
+from .._vectors import check_vector
+from ._axes import check_axes
 from ._states import (
     FINE,
     MARGIN,
     OVER_TIME,
     Colouring,
     Ways,
+    asked_of,
     box_of,
+    check_cmap,
     derivative,
     draw_ways,
     frame,
-    make_axes,
+    panels,
     ratio_of,
     ways_of,
 )
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorFieldDisplay"]
 
+# A panel of so many arrows in each direction, or so many panels, take a second or two.
+MOST = 200
 KINDS = ("quiver", "streamplot")
 GREY = "0.55"
 IN_DATA_UNITS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
@@ -41,7 +46,6 @@ class Grid(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     velocity: np.ndarray
-    times: np.ndarray
 
 
 class VectorFieldDisplay:
@@ -165,8 +169,9 @@ class VectorFieldDisplay:
         y : array-like of shape (n_samples,) or None, default=None
             What they are coloured by: of a classifier their classes, else numbers.
         times : array-like of shape (n_times,) or None, default=None
-            The times of the field, from 0 to 1. None: 0, ½ and 1. If the state has one dimension,
-            they are the columns of the grid; None: as many as its rows, from 0 to 1.
+            The times of the field, strictly increasing, from 0 to 1, at most 200. None: 0, ½ and 1.
+            If the state has one dimension, they are the columns of the grid; None: as many as its
+            rows, from 0 to 1.
         member : int, default=0
             Whose field is wanted, of the `n_members`.
         dims : tuple of two ints or None, default=None
@@ -174,7 +179,7 @@ class VectorFieldDisplay:
             two principal components of the states at all times together. A state of one dimension
             is drawn over time.
         grid_resolution : int, default=20
-            Number of rows and of columns of the grid, at least 2.
+            Number of rows and of columns of the grid, from 2 to 200.
         axes : matplotlib Axes, array-like of them or None, default=None
             Where to draw, as in `plot`.
         kind : {"quiver", "streamplot"}, default="quiver"
@@ -199,17 +204,20 @@ class VectorFieldDisplay:
             If a row cannot be solved; it is named.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        _check_kind(kind)
-        _check_resolution(grid_resolution)
-        times = None if times is None else _check_times(times)
-        ways = ways_of(cls.__name__, estimator, X, y, FINE, member, dims)
+        asked = asked_of(cls.__name__, estimator, X, y, FINE, member, dims)
+        n = check_integer("grid_resolution", grid_resolution, 2, MOST)
+        times = _check_times(times, n, asked.n_dims)
+        check_axes(axes, 1 if asked.n_dims == 1 else len(times))
+        check_choice("kind", kind, KINDS)
+        check_cmap(cmap)
+        ways = ways_of(asked)
         measure = _slopes if ways.plane is None else _velocities
-        grid = measure(ways, times, member, int(grid_resolution))
+        grid = measure(ways, times, asked.member, n)
         display = cls(
             grid_x=grid.x,
             grid_y=grid.y,
             velocity=grid.velocity,
-            times=grid.times,
+            times=times,
             states=ways.states,
             y=ways.y,
             classes=ways.classes,
@@ -243,16 +251,19 @@ class VectorFieldDisplay:
         Raises
         ------
         ValueError
-            If the kind is not known, or there are not as many axes as times.
+            If the kind or the colour map is not known, or there are not as many axes as times.
+        TypeError
+            If the colour map is none.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        _check_kind(kind)
+        check_choice("kind", kind, KINDS)
         colouring = Colouring(self.states.shape[1], self.y, self.classes, cmap)
         if self.components is None:
-            self.axes_ = make_axes(axes, 1, 4.5, OVER_TIME)
+            self.axes_ = panels(check_axes(axes, 1), 1, 4.5, OVER_TIME)
             self.axes_[0].set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=(-0.04, 1.04))
         else:
-            self.axes_ = make_axes(axes, len(self.times), 3.2, ratio_of(self.states))
+            given = check_axes(axes, len(self.times))
+            self.axes_ = panels(given, len(self.times), 3.2, ratio_of(self.states))
             for ax, t in zip(self.axes_, self.times, strict=True):
                 frame(ax, self.states, self.xlabel, self.ylabel, t)
         self.figure_ = self.axes_[0].figure
@@ -286,44 +297,33 @@ class VectorFieldDisplay:
         return velocity / np.sqrt(speed * fastest).clip(min=TINY) * LONGEST * cell
 
 
-def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is not known; choose from {list(KINDS)}")
+def _check_times(times: Any, grid_resolution: int, n_dims: int) -> np.ndarray:
+    """Return the times of the field; of a state of one dimension they are the grid's columns."""
+    if times is None:
+        return np.linspace(0, 1, grid_resolution if n_dims == 1 else 3)
+    return check_vector(
+        "times",
+        times,
+        f"one-dimensional, strictly increasing and from 0 to 1, at most {MOST}",
+        lambda t: 0 < t.size <= MOST and t[0] >= 0 and t[-1] <= 1 and (np.diff(t) > 0).all(),
+    )
 
 
-def _check_resolution(grid_resolution: Any) -> None:
-    if not isinstance(grid_resolution, Integral) or int(grid_resolution) < 2:
-        raise ValueError(
-            f"grid_resolution must be an integer of at least 2, got {grid_resolution!r}"
-        )
-
-
-def _check_times(times: Any) -> np.ndarray:
-    times = check_array(times, ensure_2d=False, dtype=np.float64, input_name="times")
-    if times.ndim != 1 or times[0] < 0 or times[-1] > 1 or not (np.diff(times) > 0).all():
-        raise ValueError(
-            f"times must be one-dimensional, strictly increasing and from 0 to 1, got {times!r}"
-        )
-    return times
-
-
-def _velocities(ways: Ways, times: np.ndarray | None, member: int, n: int) -> Grid:
+def _velocities(ways: Ways, times: np.ndarray, member: int, n: int) -> Grid:
     """Evaluate the field on the plane."""
     assert ways.plane is not None
-    times = np.array([0.0, 0.5, 1.0]) if times is None else times
     low, high = box_of(ways.states)
     x, y = np.meshgrid(*np.linspace(low, high, n).T)
     states = ways.plane.states_at(np.stack([x, y], axis=-1).reshape(n * n, 2))
     moved = [derivative(ways.model, member, t, states) @ ways.plane.components.T for t in times]
-    return Grid(x, y, np.reshape(moved, (len(times), n, n, 2)), times)
+    return Grid(x, y, np.reshape(moved, (len(times), n, n, 2)))
 
 
-def _slopes(ways: Ways, times: np.ndarray | None, member: int, n: int) -> Grid:
+def _slopes(ways: Ways, times: np.ndarray, member: int, n: int) -> Grid:
     """Evaluate the field of a state of one dimension over time."""
-    times = np.linspace(0, 1, n) if times is None else times
     low, high = ways.states[..., 1].min(), ways.states[..., 1].max()
     margin = MARGIN * (high - low) or 1.0
     z = np.linspace(low - margin, high + margin, n)
     x, y = np.meshgrid(times, z)
     slopes = np.column_stack([derivative(ways.model, member, t, z[:, None]) for t in times])
-    return Grid(x, y, np.stack([np.ones_like(slopes), slopes], axis=-1)[None], times)
+    return Grid(x, y, np.stack([np.ones_like(slopes), slopes], axis=-1)[None])

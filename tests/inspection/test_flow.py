@@ -284,10 +284,16 @@ def test_an_ending_that_is_not_known_is_refused(path):
         display.animate(path)
 
 
-@pytest.mark.parametrize("setting", [{"fps": 0}, {"dpi": -1}])
-def test_frames_a_second_and_pixels_an_inch_are_positive(setting):
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"fps": 0}, "fps must be an integer from 1 to 100, got 0"),
+        ({"dpi": -1}, "dpi must be a number from 10 to 1000, got -1"),
+    ],
+)
+def test_frames_a_second_and_pixels_an_inch_are_within_limits(setting, message):
     display = FlowDisplay.from_estimator(plane(), CIRCLES)
-    with pytest.raises(ValueError, match="fps and dpi must be positive"):
+    with pytest.raises(ValueError, match=message):
         display.animate("flow.gif", **setting)
 
 

@@ -335,7 +335,7 @@ def test_estimators_come_with_names():
         ({"quantities": ["validation_loss"]}, "no estimator has 'validation_loss' .*; fit with"),
         ({"x": "epochs"}, r"x='epochs' is not known; choose from \['epoch', 'loss'"),
         ({"x": "validation_score"}, "x='validation_score' is not in .* of NODEClassifier; fit"),
-        ({"axes": [None] * 5}, "axes must be 2, one for each panel, got 5"),
+        ({"axes": [None] * 5}, "axes must be 2 in number, got 5"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
