@@ -1,8 +1,10 @@
 """Checks of arguments that files of several folders make."""
 
 import math
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -10,6 +12,7 @@ __all__ = [
     "check_count",
     "check_flag",
     "check_integer",
+    "check_path",
     "is_integer",
     "is_number",
     "is_tolerance",
@@ -66,3 +69,10 @@ def check_count(name: str, value: Any, most: int) -> int:
             f"{name} must be a positive integer, and no more than {most:,}, got {value!r}"
         )
     return int(value)
+
+
+def check_path(path: Any) -> Path:
+    """Return a path as such, or raise a TypeError if it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a str or a path, got {type(path).__name__}")
+    return Path(path)

@@ -9,8 +9,7 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
-from numbers import Integral, Real
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.special import spherical_jn
-from sklearn.utils import check_random_state
 
+from ._checks import check_count, check_path, is_integer, is_number
+from ._vectors import check_vector
 from .exceptions import SolverError
 
 __all__ = [
@@ -40,6 +40,12 @@ IDX_FILES = (
     "t10k-labels-idx1-ubyte",
 )
 IDX_UNSIGNED_BYTE = 0x08
+# 0.8 GB of them.
+MOST_NUMBERS = 10**8
+# The products of two and of three such numbers are finite.
+LARGEST = 1e100
+# They take some seconds, and do for a thousand times round.
+MOST_EVALUATIONS = 1_000_000
 
 
 class ImageData(NamedTuple):
@@ -90,7 +96,7 @@ def make_spheres(
     n_samples : int, default=1000
         The number of points: half of them, rounded down, lie in the ball, the others in the shell.
     n_features : int, default=2
-        The number of dimensions.
+        The number of dimensions. At most 10⁸ numbers are drawn, n_samples · n_features.
     radii : tuple of three floats, default=(0.5, 1.0, 1.5)
         The radius of the ball, and the inner and outer radius of the shell, in increasing order.
     random_state : int, RandomState instance or None, default=None
@@ -132,9 +138,9 @@ def make_spheres(
     >>> bool(np.all((np.linalg.norm(X, axis=1) < 0.75) == (y == 0)))
     True
     """
-    _check_count("n_samples", n_samples)
-    _check_count("n_features", n_features)
-    r1, r2, r3 = _vector(
+    n_samples = check_count("n_samples", n_samples, MOST_NUMBERS)
+    n_features = check_count("n_features", n_features, MOST_NUMBERS // n_samples)
+    r1, r2, r3 = check_vector(
         "radii",
         radii,
         "three positive numbers in increasing order",
@@ -166,7 +172,8 @@ def make_reflection(
     Parameters
     ----------
     n_samples : int, default=1000
-        The number of samples: half of them, rounded down, lie about −1, the others about 1.
+        The number of samples, at most 10⁸: half of them, rounded down, lie about −1, the others
+        about 1.
     noise : float, default=0.1
         The standard deviation of the normal distributions about −1 and 1.
     random_state : int, RandomState instance or None, default=None
@@ -198,8 +205,8 @@ def make_reflection(
     >>> y
     array([-1.,  1.,  1., -1.])
     """
-    _check_count("n_samples", n_samples)
-    _check_number("noise", noise, positive=False)
+    n_samples = check_count("n_samples", n_samples, MOST_NUMBERS)
+    noise = _number("noise", noise)
     random = _generator(random_state)
     centers = 2 * _balanced_labels(n_samples, 2, random) - 1
     x = centers + noise * random.standard_normal(n_samples)
@@ -222,9 +229,9 @@ def make_spirals(
     Parameters
     ----------
     n_samples : int, default=1000
-        The number of points, shared among the classes as evenly as can be.
+        The number of points, at most 10⁸, shared among the classes as evenly as can be.
     n_classes : int, default=2
-        The number of spirals.
+        The number of spirals, at most 10⁸.
     turns : float, default=1.0
         How often each spiral turns round the origin, counterclockwise on its way out.
     noise : float, default=0.0
@@ -268,10 +275,10 @@ def make_spirals(
     >>> X.shape, np.bincount(y)
     ((300, 2), array([100, 100, 100]))
     """
-    _check_count("n_samples", n_samples)
-    _check_count("n_classes", n_classes)
-    _check_number("turns", turns, positive=True)
-    _check_number("noise", noise, positive=False)
+    n_samples = check_count("n_samples", n_samples, MOST_NUMBERS)
+    n_classes = check_count("n_classes", n_classes, MOST_NUMBERS)
+    turns = _number("turns", turns, positive=True)
+    noise = _number("noise", noise)
     random = _generator(random_state)
     y = _balanced_labels(n_samples, n_classes, random)
     radius = np.sqrt(random.random_sample(n_samples))
@@ -296,7 +303,7 @@ def damped_oscillator(
     Parameters
     ----------
     times : array-like of shape (n_times,)
-        The times since the start, not negative, in any order.
+        The times since the start, not negative, at most 10¹⁰⁰, in any order.
     start : tuple of two floats, default=(1.0, 0.0)
         Position x and velocity x' at time 0.
     frequency : float, default=1.0
@@ -335,9 +342,14 @@ def damped_oscillator(
            [-1.,  0.]])
     """
     times = _times("times", times)
-    x, v = _vector("start", start, "two numbers", lambda state: state.size == 2)
-    _check_number("frequency", frequency, positive=True)
-    _check_number("damping", damping, positive=False)
+    x, v = check_vector(
+        "start",
+        start,
+        f"two numbers, from -{LARGEST:g} to {LARGEST:g}",
+        lambda state: state.size == 2 and np.abs(state).max() <= LARGEST,
+    )
+    frequency = _number("frequency", frequency, positive=True)
+    damping = _number("damping", damping)
     # At critical damping μ is zero; the limit there has the digits of so small a μ.
     mu = cmath.sqrt((damping - frequency) * (damping + frequency)) or 1e-150
     # The rates' product is frequency²; as damping − μ the slow one would lose digits.
@@ -367,7 +379,7 @@ def lotka_volterra(
     Parameters
     ----------
     times : array-like of shape (n_times,)
-        The times since the start, not negative, in any order.
+        The times since the start, not negative, at most 10¹⁰⁰, in any order.
     start : tuple of two floats, default=(10.0, 5.0)
         The numbers of prey and predators at time 0; positive.
     growth : float, default=1.0
@@ -389,7 +401,8 @@ def lotka_volterra(
     ValueError
         If an argument is not allowed.
     SolverError
-        If the start or the rates are so large that the numbers leave the range of floats.
+        If the start or the rates are so large that the numbers leave the range of floats, or if a
+        million evaluations, of which ten times round take some 8,000, do not suffice.
 
     Notes
     -----
@@ -412,15 +425,22 @@ def lotka_volterra(
            [35.314,  5.061]])
     """
     times = _times("times", times)
-    initial = _vector(
+    initial = check_vector(
         "start", start, "two positive numbers", lambda state: state.size == 2 and np.all(state > 0)
     )
-    _check_number("growth", growth, positive=True)
-    _check_number("predation", predation, positive=True)
-    _check_number("conversion", conversion, positive=True)
-    _check_number("death", death, positive=True)
+    growth = _number("growth", growth, positive=True)
+    predation = _number("predation", predation, positive=True)
+    conversion = _number("conversion", conversion, positive=True)
+    death = _number("death", death, positive=True)
+
+    evaluations = count()
 
     def rates(t: float, logarithms: np.ndarray) -> list[float]:
+        if next(evaluations) == MOST_EVALUATIONS:
+            raise SolverError(
+                f"stopped at t={t:.3g} of {times.max():.3g} after {MOST_EVALUATIONS:,} "
+                "evaluations; ask for earlier times"
+            )
         prey, predators = np.exp(logarithms)
         return [growth - predation * predators, conversion * prey - death]
 
@@ -452,7 +472,7 @@ def lane_emden(xi: ArrayLike, index: int) -> np.ndarray:
     Parameters
     ----------
     xi : array-like of shape (n_xi,)
-        The dimensionless distances ξ from the centre, not negative, in any order.
+        The dimensionless distances ξ from the centre, not negative, at most 10¹⁰⁰, in any order.
     index : {0, 1, 5}
         The polytropic index n.
 
@@ -486,17 +506,17 @@ def lane_emden(xi: ArrayLike, index: int) -> np.ndarray:
            [ 0.    , -0.8165]])
     """
     xi = _times("xi", xi)
+    if not is_integer(index, 0) or index not in (0, 1, 5):
+        raise ValueError(f"index={index!r} has no closed form; choose from [0, 1, 5]")
     match index:
         case 0:
             theta, slope = 1 - xi**2 / 6, -xi / 3
         case 1:
             # The slope as cos(ξ)/ξ − sin(ξ)/ξ² would lose its digits near the centre.
             theta, slope = spherical_jn(0, xi), -spherical_jn(1, xi)
-        case 5:
+        case _:
             theta = 1 / np.sqrt(1 + xi**2 / 3)
             slope = -xi / 3 * theta**3
-        case _:
-            raise ValueError(f"index={index!r} has no closed form; choose from [0, 1, 5]")
     return np.stack([theta, slope], axis=1)
 
 
@@ -523,6 +543,8 @@ def load_mnist(path: str | os.PathLike[str]) -> ImageData:
 
     Raises
     ------
+    TypeError
+        If the path is none.
     FileNotFoundError
         If there is no such folder or file, or if one of the four files is missing; it is named.
     ValueError
@@ -547,7 +569,7 @@ def load_mnist(path: str | os.PathLike[str]) -> ImageData:
     >>> digits.X_train.shape, digits.y_test
     ((3, 28, 28), array([3, 4]))
     """
-    path = Path(path)
+    path = check_path(path)
     if path.is_dir():
         arrays = [_read_idx(_idx_path(path, name)) for name in IDX_FILES]
     else:
@@ -559,46 +581,36 @@ def load_mnist(path: str | os.PathLike[str]) -> ImageData:
     )
 
 
-def _check_count(name: str, value: Any) -> None:
-    """Raise a ValueError unless the value is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-
-
-def _check_number(name: str, value: Any, *, positive: bool) -> None:
-    """Raise a ValueError unless the value is a finite number, and positive or at least zero."""
-    number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
-    if not number or value < 0 or (positive and value == 0):
-        least = "positive and finite" if positive else "finite and at least 0"
-        raise ValueError(f"{name} must be {least}, got {value!r}")
-
-
-def _vector(
-    name: str, values: ArrayLike, must_be: str, allowed: Callable[[np.ndarray], object]
-) -> np.ndarray:
-    """Return finite numbers in a row, or raise a ValueError that says what they must be."""
-    try:
-        vector = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        vector = np.array(np.nan)
-    if vector.ndim != 1 or not np.isfinite(vector).all() or not allowed(vector):
-        raise ValueError(f"{name} must be {must_be}, got {values!r}")
-    return vector
+def _number(name: str, value: Any, *, positive: bool = False) -> float:
+    """Return a value as a float, or raise a ValueError if it is not one from or above zero."""
+    if not is_number(value) or not 0 <= value <= LARGEST or (positive and value == 0):
+        least = "positive" if positive else "at least 0"
+        raise ValueError(f"{name} must be {least} and no more than {LARGEST:g}, got {value!r}")
+    return float(value)
 
 
 def _times(name: str, values: ArrayLike) -> np.ndarray:
     """Return values of the variable that a solution depends on."""
-    return _vector(
+    return check_vector(
         name,
         values,
-        "a row of finite numbers, none below 0",
-        lambda vector: vector.size and np.all(vector >= 0),
+        f"a row of finite numbers, none below 0 and none above {LARGEST:g}",
+        lambda vector: vector.size and vector.min() >= 0 and vector.max() <= LARGEST,
     )
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
     """Return a generator, which for None is a new one rather than numpy's global one."""
-    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    if random_state is None:
+        return np.random.RandomState()
+    if not is_integer(random_state, 0, 2**32 - 1):
+        raise ValueError(
+            "random_state must be an integer from 0 to 2**32 - 1, a RandomState or None: "
+            f"{random_state!r} cannot be used to seed"
+        )
+    return np.random.RandomState(random_state)
 
 
 def _balanced_labels(n_samples: int, n_classes: int, random: np.random.RandomState) -> np.ndarray:

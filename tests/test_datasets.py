@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.stats import kstest
 
+from sknode import datasets
 from sknode.datasets import (
     ImageData,
     damped_oscillator,
@@ -62,23 +63,33 @@ def test_the_global_generator_stays_as_it_is(make, random_state):
 
 
 @pytest.mark.parametrize("make", GENERATORS)
-@pytest.mark.parametrize("n_samples", [0, -1, 2.0, "ten", None, True])
+@pytest.mark.parametrize(
+    "n_samples", [0, -1, 2.0, "ten", None, True, math.nan, [5], 10**12, 2**63, 10**400]
+)
 def test_a_number_of_samples_that_is_none_is_refused(make, n_samples):
-    message = f"n_samples must be a positive integer, got {n_samples!r}"
+    message = (
+        f"n_samples must be a positive integer, and no more than 100,000,000, got {n_samples!r}"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         make(n_samples)
 
 
 @pytest.mark.parametrize("make", GENERATORS)
-def test_a_seed_that_is_none_is_refused(make):
-    with pytest.raises(ValueError, match="cannot be used to seed"):
-        make(10, random_state="seed")
+@pytest.mark.parametrize(
+    "seed",
+    ["seed", -1, 2**32, 10**400, 1.0, True, math.nan, [1], np.random, np.random.default_rng(0)],
+)
+def test_a_seed_that_is_none_is_refused(make, seed):
+    with pytest.raises(ValueError, match=r"random_state must be .* cannot be used to seed"):
+        make(10, random_state=seed)
 
 
 @pytest.mark.parametrize("make", [make_reflection, make_spirals])
-@pytest.mark.parametrize("noise", [-0.1, math.nan, math.inf, "much", None, True])
+@pytest.mark.parametrize(
+    "noise", [-0.1, math.nan, math.inf, 1e308, 10**400, "much", None, True, [0.1], 1j]
+)
 def test_noise_that_is_no_standard_deviation_is_refused(make, noise):
-    message = f"noise must be finite and at least 0, got {noise!r}"
+    message = f"noise must be at least 0 and no more than 1e+100, got {noise!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
         make(noise=noise)
 
@@ -126,7 +137,24 @@ def test_many_dimensions_do_not_overflow():
 
 @pytest.mark.parametrize(
     "radii",
-    [(0.5, 1.0), (1, 2, 3, 4), (0, 1, 2), (1, 1, 2), (1, 3, 2), (1, 2, math.inf), "abc", 1, None],
+    [
+        (0.5, 1.0),
+        (1, 2, 3, 4),
+        (0, 1, 2),
+        (1, 1, 2),
+        (1, 3, 2),
+        (1, 2, math.inf),
+        (1, 2, 10**400),
+        (1, 2, "3"),
+        (1, 2, 3j),
+        [[1, 2, 3]],
+        [[1], [2, 3]],
+        [True] * 3,
+        {1, 2, 3},
+        "abc",
+        1,
+        None,
+    ],
 )
 def test_radii_that_do_not_make_a_ball_and_a_shell_are_refused(radii):
     message = f"radii must be three positive numbers in increasing order, got {radii!r}"
@@ -134,8 +162,13 @@ def test_radii_that_do_not_make_a_ball_and_a_shell_are_refused(radii):
         make_spheres(radii=radii)
 
 
+def test_no_more_numbers_are_drawn_than_memory_holds():
+    with pytest.raises(ValueError, match=r"n_features must be .* no more than 100,000, got 100001"):
+        make_spheres(1000, n_features=100_001)
+
+
 def test_a_ball_without_dimensions_is_refused():
-    with pytest.raises(ValueError, match="n_features must be a positive integer, got 0"):
+    with pytest.raises(ValueError, match=r"n_features must be a positive integer, .*, got 0"):
         make_spheres(n_features=0)
 
 
@@ -186,16 +219,17 @@ def test_the_spirals_share_the_points_as_evenly_as_can_be():
     assert set(np.bincount(y)) == {142, 143}
 
 
-@pytest.mark.parametrize("turns", [0, -1.0, math.nan, "one"])
+@pytest.mark.parametrize("turns", [0, -1.0, math.nan, 1e308, 10**400, True, None, "one"])
 def test_spirals_that_do_not_turn_are_refused(turns):
-    message = f"turns must be positive and finite, got {turns!r}"
+    message = f"turns must be positive and no more than 1e+100, got {turns!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
         make_spirals(turns=turns)
 
 
-def test_spirals_of_no_class_are_refused():
-    with pytest.raises(ValueError, match="n_classes must be a positive integer, got 0"):
-        make_spirals(n_classes=0)
+@pytest.mark.parametrize("n_classes", [0, 2.0, True, None, "two", [2], 10**9, 10**400])
+def test_spirals_of_no_class_are_refused(n_classes):
+    with pytest.raises(ValueError, match="n_classes must be a positive integer, and no more"):
+        make_spirals(n_classes=n_classes)
 
 
 DAMPINGS = [0.0, 0.1, 1.3, *(1.7 * (1 + e) for e in (-1e-6, -1e-13, 0, 1e-13, 1e-6)), 2.0, 9.0]
@@ -235,6 +269,30 @@ def test_strong_damping_neither_overflows_nor_loses_the_slow_motion():
     np.testing.assert_allclose(states[:, 1], -slow * exact, rtol=1e-9)
 
 
+@pytest.mark.parametrize("frequency", [1e-100, 1.0, 1e100])
+@pytest.mark.parametrize("damping", [0, 1e-100, 1.0, 1e100])
+def test_an_oscillator_overflows_for_no_numbers_that_are_allowed(frequency, damping):
+    times, start = [0.0, 1e-100, 1.0, 1e100], (1e100, -1e100)
+    assert np.isfinite(damped_oscillator(times, start, frequency=frequency, damping=damping)).all()
+
+
+@pytest.mark.parametrize("index", [0, 1, 5])
+def test_a_polytrope_overflows_for_no_distance_that_is_allowed(index):
+    assert np.isfinite(lane_emden([0.0, 1e-100, 1e100], index)).all()
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_numbers_of_numpy_are_as_good_as_those_of_python(make):
+    X, y = make(np.int8(100), random_state=np.uint32(3))
+    np.testing.assert_array_equal(X, make(100, random_state=3)[0])
+    assert len(y) == 100
+
+
+@pytest.mark.parametrize("times", [(0, 2), np.float16([0, 2]), np.uint8([0, 2]), [np.int64(0), 2]])
+def test_times_may_be_numbers_of_any_kind(times):
+    np.testing.assert_array_equal(lane_emden(times, 1), lane_emden([0.0, 2.0], 1))
+
+
 @pytest.mark.parametrize("solution", [damped_oscillator, lotka_volterra])
 def test_the_states_do_not_depend_on_the_order_of_the_times(solution):
     times = np.array([2.0, 0.0, 3.5, 1.0])
@@ -259,10 +317,32 @@ SOLUTIONS = {
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
-@pytest.mark.parametrize("values", [[], 1.0, [[0.0]], [0, -1], [math.nan], [math.inf], ["a"], None])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        1.0,
+        "0",
+        [[0.0]],
+        [[0.0], [1.0, 2.0]],
+        [0, -1],
+        [math.nan],
+        [math.inf],
+        [1e101],
+        [10**400],
+        ["a"],
+        ["0"],
+        [None],
+        [True],
+        [1j],
+        {},
+        np.array(["2020"], dtype="M8[D]"),
+        None,
+    ],
+)
 def test_times_that_are_none_are_refused(name, values):
-    message = f"{name} must be a row of finite numbers, none below 0, got {values!r}"
-    with pytest.raises(ValueError, match=re.escape(message)):
+    message = f"{name} must be a row of finite numbers, none below 0 and none above 1e+100, got "
+    with pytest.raises(ValueError, match=re.escape(f"{message}{values!r}")):
         SOLUTIONS[name](values)
 
 
@@ -297,6 +377,12 @@ def test_the_equilibrium_stays():
     np.testing.assert_allclose(states, [[20, 10]] * 3, rtol=1e-12)
 
 
+def test_a_solve_of_ages_is_given_up(monkeypatch):
+    monkeypatch.setattr(datasets, "MOST_EVALUATIONS", 1000)
+    with pytest.raises(SolverError, match=r"stopped at t=\d.* of 1e\+100 after 1,000 evaluations"):
+        lotka_volterra([1e100])
+
+
 def test_numbers_out_of_range_name_the_equilibrium():
     with pytest.raises(SolverError, match=r"nearer to the equilibrium \(20, 10\), got start=\(1e"):
         lotka_volterra([1.0], (1e300, 1.0))
@@ -309,22 +395,25 @@ def test_a_start_without_prey_or_predators_is_refused(start):
         lotka_volterra([1.0], start)
 
 
-@pytest.mark.parametrize("start", [(1, math.nan), (1, 2, 3), 1, "ab"])
+@pytest.mark.parametrize("start", [(1, math.nan), (1, 2, 3), 1, "ab", ("1", "2"), (1, 1e300), 1j])
 def test_a_start_that_is_no_position_and_velocity_is_refused(start):
-    with pytest.raises(ValueError, match=re.escape(f"start must be two numbers, got {start!r}")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape(f"start must be two numbers, from -1e+100 to 1e+100, got {start!r}"),
+    ):
         damped_oscillator([1.0], start)
 
 
 @pytest.mark.parametrize("rate", ["growth", "predation", "conversion", "death"])
 def test_rates_that_are_not_positive_are_refused(rate):
-    with pytest.raises(ValueError, match=f"{rate} must be positive and finite, got 0"):
+    with pytest.raises(ValueError, match=f"{rate} must be positive and no more than .*, got 0"):
         lotka_volterra([1.0], **{rate: 0})
 
 
 def test_an_oscillator_without_frequency_or_with_driving_is_refused():
-    with pytest.raises(ValueError, match="frequency must be positive and finite, got 0"):
+    with pytest.raises(ValueError, match=r"frequency must be positive and no more than .*, got 0"):
         damped_oscillator([1.0], frequency=0)
-    with pytest.raises(ValueError, match=r"damping must be finite and at least 0, got -0\.1"):
+    with pytest.raises(ValueError, match=r"damping must be at least 0 and no more .*, got -0\.1"):
         damped_oscillator([1.0], damping=-0.1)
 
 
@@ -355,7 +444,9 @@ def test_a_star_has_its_known_surface():
     np.testing.assert_allclose(lane_emden([math.pi], 1)[0], [0, -1 / math.pi], atol=1e-15)
 
 
-@pytest.mark.parametrize("index", [3, 1.5, -1, "1", None, [0]])
+@pytest.mark.parametrize(
+    "index", [3, 1.5, 1.0, -1, True, "1", None, [0], 10**400, math.nan, np.arange(2)]
+)
 def test_a_polytrope_without_closed_form_is_refused(index):
     message = f"index={index!r} has no closed form; choose from [0, 1, 5]"
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -428,6 +519,12 @@ def test_a_missing_file_is_named_with_the_names_looked_for(tmp_path):
         "t10k-labels.idx1-ubyte.gz",
     ):
         assert f"'{name}'" in str(raised.value)
+
+
+@pytest.mark.parametrize("path", [5, None, b"digits.npz", ["digits.npz"]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(TypeError, match="path must be a str or a path, got"):
+        load_mnist(path)
 
 
 def test_a_path_to_nothing_is_named(tmp_path):

@@ -1,13 +1,12 @@
 """The states of rows on their way through a network."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from .._checks import check_integer, is_number
+from .._checks import check_integer, check_path, is_number
 from .._files import check_writable
 from ._axes import check_axes
 from ._states import (
@@ -324,9 +323,7 @@ def _writer_for(path: Any, fps: Any, dpi: Any) -> "AbstractMovieWriter":
     fps = check_integer("fps", fps, 1, MOST_FPS)
     if not is_number(dpi) or not DPI[0] <= dpi <= DPI[1]:
         raise ValueError(f"dpi must be a number from {DPI[0]} to {DPI[1]}, got {dpi!r}")
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a str or a path, got {type(path).__name__}")
-    path = Path(path)
+    path = check_path(path)
     ending = path.suffix.lower()
     if ending not in (".gif", ".mp4"):
         raise ValueError(f"path must end in .gif or .mp4, got {str(path)!r}")
