@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+from ._checks import check_choice
 from .estimators._base import BaseNetwork
 from .estimators._node import BaseNODE
 
@@ -50,6 +51,8 @@ def preset(name: str, estimator: type[BaseNetwork] = BaseNODE) -> dict[str, Any]
     ------
     ValueError
         If the name is not known.
+    TypeError
+        If the estimator is no class of sknode.
 
     References
     ----------
@@ -63,6 +66,10 @@ def preset(name: str, estimator: type[BaseNetwork] = BaseNODE) -> dict[str, Any]
     >>> classifier.n_members
     8
     """
+    if not (isinstance(estimator, type) and issubclass(estimator, BaseNetwork)):
+        raise TypeError(
+            f"estimator must be a class of sknode, such as NODEClassifier, got {estimator!r}"
+        )
     parameters = inspect.signature(estimator).parameters
     presets = {
         "fast": FAST,
@@ -70,6 +77,5 @@ def preset(name: str, estimator: type[BaseNetwork] = BaseNODE) -> dict[str, Any]
         "accurate": ACCURATE,
         "classical": CLASSICAL,
     }
-    if name not in presets:
-        raise ValueError(f"name={name!r} is not known; choose from {list(presets)}")
+    check_choice("name", name, presets)
     return {known: value for known, value in presets[name].items() if known in parameters}
