@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import pairwise
 from math import ceil, inf
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,6 +20,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from ._checks import check_count
 from ._files import check_writable, write_bytes
 from ._versions import versions
 from .estimators._classification import Classification
@@ -38,6 +38,8 @@ __all__ = ["Export", "export_onnx"]
 # Features beyond it, whose squares overflow, are clipped to ±3 to the last bit all the same.
 SQUARABLE = 1e150
 N_STEPS = 10
+# A graph of so many has tens of thousands of nodes and more.
+MOST_STEPS = 1000
 N_ROWS = 1000
 # Every onnxruntime since 1.12, of 2022, reads it.
 OPSET = 17
@@ -112,8 +114,8 @@ def export_onnx(
     path : str or path
         Where to; by custom the name ends in ``.onnx``.
     n_steps : int or None, default=None
-        Number of steps for an adaptive solver; None: 10. For a fixed grid or residual blocks None,
-        or their number.
+        Number of steps for an adaptive solver, at most 1000; None: 10. For a fixed grid or residual
+        blocks None, or their number, which must not be larger either.
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or None, default=None
         Rows to measure the deviation on. The graph gets them in its own dtype, so that rounding
         them to float32 counts. None: 1000 rows, normally distributed with the mean and the scale
@@ -178,15 +180,16 @@ def export_onnx(
 
 def _ways(block: ODEBlock | ResidualBlocks, n_steps: Any) -> list[Way]:
     """Return the solves from z(0) to z(1), one after the other."""
-    counts = isinstance(n_steps, Integral) and n_steps is not True and int(n_steps) > 0
-    if n_steps is not None and not counts:
-        raise ValueError(f"n_steps must be a positive integer, got {n_steps!r}")
+    if n_steps is not None:
+        n_steps = check_count("n_steps", n_steps, MOST_STEPS)
     if isinstance(block, ODEBlock) and block.settings.method.adaptive:
-        method = block.settings.method._replace(n_steps=int(n_steps or N_STEPS))
+        method = block.settings.method._replace(n_steps=n_steps or N_STEPS)
         return [(block, method.grid([0.0, block.t1]))]
     blocks = block.ordered if isinstance(block, ResidualBlocks) else [block]
     ways = [(each, each.settings.method.grid([0.0, each.t1])) for each in blocks]
     n_own = sum(len(grid) - 1 for _, grid in ways)
+    if n_own > MOST_STEPS:
+        raise ValueError(f"at most {MOST_STEPS} steps are exported, the estimator takes {n_own}")
     if n_steps not in (None, n_own):
         raise ValueError(
             f"the number of steps is fixed, n_steps={n_own}; leave n_steps out, got {n_steps}"

@@ -310,9 +310,12 @@ def test_an_estimator_must_be_fitted(path):
         export_onnx(NODEClassifier(), path)
 
 
-@pytest.mark.parametrize("n_steps", [0, -1, 2.0, True, False, "4"])
+NO_COUNTS = [0, -1, 2.0, True, False, "4", [4], math.nan, 1001, 10**9, 2**63, 10**400]
+
+
+@pytest.mark.parametrize("n_steps", NO_COUNTS)
 def test_the_number_of_steps_must_be_a_positive_integer(n_steps, path):
-    with pytest.raises(ValueError, match="n_steps must be a positive integer"):
+    with pytest.raises(ValueError, match="n_steps must be a positive integer, and no more"):
         export_onnx(classifier(), path, n_steps=n_steps)
     assert not path.exists()
 
@@ -320,6 +323,23 @@ def test_the_number_of_steps_must_be_a_positive_integer(n_steps, path):
 def test_a_fixed_grid_cannot_be_exported_with_another(path):
     with pytest.raises(ValueError, match="steps is fixed, n_steps=1; leave n_steps out, got 5"):
         export_onnx(classifier(solver="rk4"), path, n_steps=5)
+
+
+@pytest.mark.parametrize("n_steps", [None, 1000])
+def test_a_fixed_grid_of_too_many_steps_is_not_exported(n_steps, path):
+    estimator = NODEClassifier(**{**QUICK, "solver": "euler"}, n_steps=1001).fit(X[::30], Y[::30])
+    with pytest.raises(ValueError, match="1000 steps are exported, the estimator takes 1001"):
+        export_onnx(estimator, path, n_steps=n_steps)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "rows", [5, "rows", [], [[]], X[0], X[:0], X[None], [["a"] * 4], np.full((1, 4), np.nan), {}]
+)
+def test_what_are_no_rows_is_refused_before_anything_is_written(rows, path):
+    with pytest.raises((ValueError, TypeError)):
+        export_onnx(classifier(), path, X=rows)
+    assert not path.exists()
 
 
 def test_rows_must_have_the_features_of_the_fit(path):
