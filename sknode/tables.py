@@ -1,6 +1,7 @@
 """Tables of numbers, words and gaps, made into what an estimator can learn from."""
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isnan
@@ -50,7 +51,9 @@ def make_table_pipeline(estimator: BaseEstimator) -> Pipeline:
     ------
     ValueError
         In `fit` of the pipeline, if columns hold dates, lists or anything but numbers, text and
-        booleans; it names them.
+        booleans; it names them. There and later, if several columns have the same name.
+    TypeError
+        In `fit`, if some names of columns are text and others are not.
 
     Notes
     -----
@@ -97,7 +100,7 @@ def make_table_pipeline(estimator: BaseEstimator) -> Pipeline:
     categorical__port_Q              0.0   0.0   0.0   1.0   0.0
     categorical__port_S              1.0   0.0   1.0   0.0   1.0
     """
-    table = ColumnTransformer(
+    table = TableTransformer(
         [
             ("numeric", _numbers(), Columns("numeric")),
             ("binary", _signs(), Columns("binary")),
@@ -105,6 +108,31 @@ def make_table_pipeline(estimator: BaseEstimator) -> Pipeline:
         ]
     )
     return Pipeline([("table", table), (type(estimator).__name__.lower(), estimator)])
+
+
+class TableTransformer(ColumnTransformer):
+    """Refuses columns that cannot be told apart; the rest is scikit-learn's."""
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Learn what is done to the columns, and do it."""
+        _check_names(X)
+        return super().fit_transform(X, y, **params)
+
+    def transform(self, X: Any, **params: Any) -> Any:
+        """Do to the columns what was learned."""
+        _check_names(X)
+        return super().transform(X, **params)
+
+
+def _check_names(X: Any) -> None:
+    """Raise a ValueError if several columns have the same name."""
+    counts = Counter(getattr(X, "columns", ()))
+    repeated = [name for name, n in counts.items() if n > 1]
+    if repeated:
+        raise ValueError(
+            f"the columns {repeated} are there more than once; give each column a name of its own, "
+            "or drop all but one of a name"
+        )
 
 
 def _numbers() -> Pipeline:

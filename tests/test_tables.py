@@ -326,6 +326,50 @@ def test_a_frame_whose_columns_are_numbered_is_read_by_position():
     assert table.transform(frame).tolist() == [[1, -1], [2, 1]]
 
 
+@pytest.mark.parametrize("names", [list("aab"), [0, 0, 1], [("a", 1), ("a", 1), ("a", 2)]])
+def test_columns_of_one_name_are_refused_by_it(names):
+    table = pd.DataFrame([[1, "x", 2.0], [2, "y", 3.0]])
+    model = quick_model().fit(table, [0, 1])
+    table.columns = names
+    for refused in (lambda: quick_model().fit(table, [0, 1]), lambda: model.predict(table)):
+        with pytest.raises(
+            ValueError, match="are there more than once; give each column"
+        ) as raised:
+            refused()
+        assert f"the columns [{names[0]!r}] are" in str(raised.value)
+
+
+@pytest.mark.parametrize("names", [["a", 1], ["a", None], ["a", np.nan], [("a", 1), "a"]])
+def test_names_of_which_some_are_text_are_refused(names):
+    # pandas makes a float of a None.
+    with pytest.raises(TypeError, match="all input features have string names"):
+        quick_model().fit(pd.DataFrame([[1, "x"], [2, "y"]], columns=names), [0, 1])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [("a", 1), ("a", 2)],
+        [5, 3],
+        [np.nan, 1.0],
+        [True, False],
+        pd.date_range("2020-01-01", periods=2),
+        pd.MultiIndex.from_product([["a"], ["b", "c"]]),
+    ],
+    ids=str,
+)
+def test_names_that_are_no_text_stand_for_positions(names):
+    frame = pd.DataFrame([[1.0, "a"], [2.0, "b"]])
+    frame.columns = names
+    assert fitted(frame).transform(frame).tolist() == [[1, -1], [2, 1]]
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame(), pd.DataFrame(index=range(2)), X[:0]])
+def test_a_table_without_rows_or_columns_is_refused(table):
+    with pytest.raises(ValueError, match=r"Found array with 0 (sample|feature)"):
+        make_table_pipeline(NODEClassifier()).fit(table, Y[: len(table)])
+
+
 def test_infinite_numbers_are_refused():
     with pytest.raises(ValueError, match="infinity"):
         fitted(pd.DataFrame({"a": [1.0, np.inf]}))
