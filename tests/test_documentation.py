@@ -10,15 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from numpydoc.docscrape import NumpyDocString
-from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 
 import sknode
 from sknode.modules import ODEBlock
 from sknode.ode import Stats
 
-pd = pytest.importorskip("pandas")
+NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
+validate = pytest.importorskip("numpydoc.validate").validate
 
 PACKAGE = Path(sknode.__file__).parent
 REFERENCE = Path(__file__).parents[1] / "docs" / "api"
@@ -225,6 +224,7 @@ def test_a_property_is_described_alike_by_itself_and_by_its_class(name):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_fitted_estimator_has_the_attributes_that_it_documents_and_no_others(name):
+    pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"a": range(12), "b": [0, 1, 2, 5] * 3}, dtype=float)
     fitted = resolved(name)(max_epochs=1, random_state=0).fit(X, [0, 1] * 6)
     learned = {each for each in vars(fitted) if each.endswith("_") and not each.startswith("_")}

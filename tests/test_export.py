@@ -20,8 +20,6 @@ from sknode.modules.activations import ACTIVATIONS
 from tests.problems import CLASSICAL
 
 onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-pd = pytest.importorskip("pandas")
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 1, "random_state": 0}
 X, Y = load_iris(return_X_y=True)
@@ -50,10 +48,13 @@ def regressor(rows, targets, **settings):
     return stirred(NODERegressor(**QUICK | settings).fit(rows, targets))
 
 
+def session_of(path):
+    return pytest.importorskip("onnxruntime").InferenceSession(path)
+
+
 def run(path, rows):
     """Run a graph in onnxruntime."""
-    session = onnxruntime.InferenceSession(path)
-    (values,) = session.run(None, {"X": rows})
+    (values,) = session_of(path).run(None, {"X": rows})
     return values
 
 
@@ -238,7 +239,7 @@ def test_the_labels_are_in_the_metadata(labels, path):
     rows = np.arange(float(len(labels) * 4)).reshape(-1, 2)
     estimator = NODEClassifier(**{**QUICK, "solver": "euler"}).fit(rows, np.repeat(labels, 2))
     export_onnx(estimator, path)
-    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    metadata = session_of(path).get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == labels
     assert metadata["sknode_version"]
 
@@ -250,7 +251,7 @@ def test_the_graph_names_its_input_and_output(path):
     }
     for name, estimator in estimators.items():
         export_onnx(estimator, path)
-        session = onnxruntime.InferenceSession(path)
+        session = session_of(path)
         (given,), (answer,) = session.get_inputs(), session.get_outputs()
         assert (given.name, given.shape) == ("X", ["rows", 4])
         assert (answer.name, answer.shape) == (name, ["rows", 3])
@@ -266,7 +267,7 @@ def test_the_file_is_valid_and_depends_on_no_other(path):
 
 
 def test_an_export_says_and_warns_nothing(path, capfd):
-    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     estimator = classifier(frame)
     capfd.readouterr()
     with np.errstate(all="raise"):
@@ -276,7 +277,7 @@ def test_an_export_says_and_warns_nothing(path, capfd):
 
 
 def test_an_export_leaves_the_estimator_and_torch_as_they_were(path):
-    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     estimator = classifier(frame)
     before = estimator.predict_proba(frame)
     module = estimator.net_.module_.train()

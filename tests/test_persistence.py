@@ -25,9 +25,6 @@ from sknode._files import read, write
 from sknode.estimators import _training
 from tests.problems import CLASSICAL
 
-cloudpickle = pytest.importorskip("cloudpickle")
-pd = pytest.importorskip("pandas")
-
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
@@ -38,13 +35,17 @@ def classifier(**parameters):
     return NODEClassifier(**{**QUICK, **parameters})
 
 
+def frame(rows, columns):
+    return pytest.importorskip("pandas").DataFrame(rows, columns=columns)
+
+
 MODELS = {
     "classes": lambda: classifier().fit(*IRIS),
     "names": lambda: classifier(class_weight={"setosa": 2.0}).fit(IRIS[0], NAMES),
     "objects": lambda: classifier().fit(IRIS[0], NAMES.astype(object)),
     "two classes": lambda: classifier(early_stopping=True).fit(IRIS[0], IRIS[1] == 1),
     "labels": lambda: classifier().fit(IRIS[0], np.eye(3, dtype=int)[IRIS[1]]),
-    "frame": lambda: classifier().fit(pd.DataFrame(IRIS[0], columns=list("abcd")), NAMES),
+    "frame": lambda: classifier().fit(frame(IRIS[0], list("abcd")), NAMES),
     "float32": lambda: classifier(dtype="float32", solver="rk4", n_steps=3).fit(*IRIS),
     "lifted": lambda: classifier(lift="linear", augment_dim=2, time_dependent=False).fit(*IRIS),
     "pair": lambda: classifier(tolerance=(1e-2, 1e-4), hidden_layer_sizes=[4, 4]).fit(*IRIS),
@@ -63,7 +64,7 @@ MODELS = {
 def outputs(model):
     X = DIABETES[0] if isinstance(model, NODERegressor) else IRIS[0]
     if hasattr(model, "feature_names_in_"):
-        X = pd.DataFrame(X, columns=model.feature_names_in_)
+        X = frame(X, model.feature_names_in_)
     last = model.predict_proba(X) if isinstance(model, ClassifierMixin) else model.predict(X)
     return model.predict(X).tolist(), last.tobytes()
 
@@ -99,7 +100,7 @@ def test_a_loaded_estimator_is_the_saved_one(name, path):
 WAYS = {
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),
     "joblib": lambda model: joblib_copy(model),
-    "cloudpickle": lambda model: pickle.loads(cloudpickle.dumps(model)),
+    "cloudpickle": lambda model: pickle.loads(pytest.importorskip("cloudpickle").dumps(model)),
     "deepcopy": copy.deepcopy,
 }
 

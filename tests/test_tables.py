@@ -3,6 +3,7 @@
 import datetime
 import pickle
 from decimal import Decimal
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from sknode import NODEClassifier
 from sknode.tables import make_table_pipeline
 
 pd = pytest.importorskip("pandas")
-pl = pytest.importorskip("polars")
 
 N_ROWS = 60
+# What becomes of a column "a" of numbers, and of one of two values, whose second row is empty.
+NUMBERS = {"numeric__a": [1, 1.5, 2], "numeric__missingindicator_a": [0, 1, 0]}
+SIGNS = {"binary__a": [1, 0, -1], "binary__missingindicator_a": [0, 1, 0]}
 
 
 def mixed_table(n_rows=N_ROWS, seed=0):
@@ -36,6 +39,17 @@ def mixed_table(n_rows=N_ROWS, seed=0):
     )
     table.loc[3:5, ["age", "children", "member", "port", "left"]] = None
     return table
+
+
+def polars_table():
+    """Return the table as a frame of polars."""
+    pytest.importorskip("pyarrow")
+    return pytest.importorskip("polars").from_pandas(X)
+
+
+def arrow(values, dtype):
+    """Return an array of Arrow in a list, which is empty where there is no Arrow."""
+    return [pd.array(values, dtype=f"{dtype}[pyarrow]")] if find_spec("pyarrow") else []
 
 
 X = mixed_table()
@@ -138,7 +152,7 @@ def test_gaps_that_the_fit_did_not_have_take_the_median_and_zero():
 
 
 def test_pandas_and_polars_give_the_same_matrix():
-    of_pandas, of_polars = columns_of(X), columns_of(pl.from_pandas(X))
+    of_pandas, of_polars = columns_of(X), columns_of(polars_table())
     assert list(of_pandas) == list(of_polars)
     for name, column in of_pandas.items():
         assert column == of_polars[name], name
@@ -147,7 +161,7 @@ def test_pandas_and_polars_give_the_same_matrix():
 
 def test_a_model_of_a_pandas_frame_predicts_for_a_polars_frame():
     model = quick_model().fit(X, Y)
-    assert np.array_equal(model.predict_proba(X), model.predict_proba(pl.from_pandas(X)))
+    assert np.array_equal(model.predict_proba(X), model.predict_proba(polars_table()))
 
 
 def test_columns_are_found_by_name_in_any_order_and_beside_others():
@@ -162,30 +176,36 @@ def test_columns_are_found_by_name_in_any_order_and_beside_others():
         pd.array([1, None, 2], dtype="Int64"),
         pd.array([1, None, 2], dtype="Float64"),
         pd.array([1, None, 2], dtype="UInt8"),
-        pd.array([1, None, 2], dtype="int64[pyarrow]"),
+        *arrow([1, None, 2], "int64"),
         np.array([1, np.nan, 2], dtype=np.float32),
         np.array([1, None, 2], dtype=object),
         np.array([1, pd.NA, 2.0], dtype=object),
         np.array([Decimal(1), None, Decimal(2)], dtype=object),
-        pl.Series([1, None, 2], dtype=pl.Int8),
-        pl.Series([1, None, 2], dtype=pl.Float32),
-        pl.Series([Decimal(1), None, Decimal(2)]),
     ],
     ids=lambda column: str(column.dtype),
 )
 def test_numbers_of_every_type_are_numeric(column):
-    frame = pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame
-    assert columns_of(frame({"a": column})) == {
-        "numeric__a": [1, 1.5, 2],
-        "numeric__missingindicator_a": [0, 1, 0],
-    }
+    assert columns_of(pd.DataFrame({"a": column})) == NUMBERS
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        lambda pl: pl.Series([1, None, 2], dtype=pl.Int8),
+        lambda pl: pl.Series([1, None, 2], dtype=pl.Float32),
+        lambda pl: pl.Series([Decimal(1), None, Decimal(2)]),
+    ],
+)
+def test_numbers_of_polars_are_numeric(series):
+    pl = pytest.importorskip("polars")
+    assert columns_of(pl.DataFrame({"a": series(pl)})) == NUMBERS
 
 
 @pytest.mark.parametrize(
     "column",
     [
         pd.array([True, None, False], dtype="boolean"),
-        pd.array([True, None, False], dtype="bool[pyarrow]"),
+        *arrow([True, None, False], "bool"),
         np.array([True, None, False], dtype=object),
         np.array(["b", None, "a"], dtype=object),
         np.array(["b", np.nan, "a"], dtype=object),
@@ -193,24 +213,30 @@ def test_numbers_of_every_type_are_numeric(column):
         np.array(["b", None, 1], dtype=object),
         pd.Series(["b", None, "a"]),
         pd.array(["b", None, "a"], dtype="string"),
-        pd.array(["b", None, "a"], dtype="string[pyarrow]"),
+        *arrow(["b", None, "a"], "string"),
         pd.Categorical(["b", None, "a"]),
         pd.Categorical([2, None, 1]),
         pd.Categorical(pd.to_datetime(["2020-01-02", None, "2020-01-01"])),
         pd.cut([9, np.nan, 1], 2),
-        pl.Series([True, None, False]),
-        pl.Series(["b", None, "a"]),
-        pl.Series(["b", None, "a"], dtype=pl.Categorical),
-        pl.Series(["b", None, "a"], dtype=pl.Enum(["c", "b", "a"])),
     ],
     ids=lambda column: str(column.dtype),
 )
 def test_words_and_booleans_of_every_type_are_binary_where_there_are_two(column):
-    frame = pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame
-    assert columns_of(frame({"a": column})) == {
-        "binary__a": [1, 0, -1],
-        "binary__missingindicator_a": [0, 1, 0],
-    }
+    assert columns_of(pd.DataFrame({"a": column})) == SIGNS
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        lambda pl: pl.Series([True, None, False]),
+        lambda pl: pl.Series(["b", None, "a"]),
+        lambda pl: pl.Series(["b", None, "a"], dtype=pl.Categorical),
+        lambda pl: pl.Series(["b", None, "a"], dtype=pl.Enum(["c", "b", "a"])),
+    ],
+)
+def test_words_and_booleans_of_polars_are_binary_where_there_are_two(series):
+    pl = pytest.importorskip("polars")
+    assert columns_of(pl.DataFrame({"a": series(pl)})) == SIGNS
 
 
 def test_integer_categories_are_the_same_with_and_without_gaps():
@@ -219,8 +245,9 @@ def test_integer_categories_are_the_same_with_and_without_gaps():
     assert found == {"binary__a": [1, 0]}
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-def test_columns_without_values_and_with_one_become_constants(frame):
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_without_values_and_with_one_become_constants(library):
+    frame = pytest.importorskip(library).DataFrame
     values = {"none": None, "nan": np.nan, "word": "w", "true": True, "number": 7}
     table = frame({name: [value] * 3 for name, value in values.items()})
     assert columns_of(table) == {
@@ -250,19 +277,32 @@ DATES = [datetime.date(2020, 1, 1), datetime.date(2021, 1, 1)]
         pd.Series([[1], [2]]),
         pd.Series([{}, {}]),
         pd.Series([b"a", b"b"]),
-        pl.Series(DATES),
-        pl.Series([None, None], dtype=pl.Datetime),
-        pl.Series([datetime.time(1), None]),
-        pl.Series([datetime.timedelta(1), None]),
-        pl.Series([[1], [2]]),
-        pl.Series([[1], [2]], dtype=pl.Array(pl.Int64, 1)),
-        pl.Series([{"a": 1}, {"a": 2}]),
-        pl.Series([b"a", b"b"]),
     ],
     ids=lambda column: str(column.dtype),
 )
 def test_columns_of_other_types_are_refused_by_name(column):
-    frame = pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame
+    assert_named(pd.DataFrame, column)
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        lambda pl: pl.Series(DATES),
+        lambda pl: pl.Series([None, None], dtype=pl.Datetime),
+        lambda pl: pl.Series([datetime.time(1), None]),
+        lambda pl: pl.Series([datetime.timedelta(1), None]),
+        lambda pl: pl.Series([[1], [2]]),
+        lambda pl: pl.Series([[1], [2]], dtype=pl.Array(pl.Int64, 1)),
+        lambda pl: pl.Series([{"a": 1}, {"a": 2}]),
+        lambda pl: pl.Series([b"a", b"b"]),
+    ],
+)
+def test_columns_of_other_types_of_polars_are_refused_by_name(series):
+    pl = pytest.importorskip("polars")
+    assert_named(pl.DataFrame, series(pl))
+
+
+def assert_named(frame, column):
     table = frame({"number": [1, 2], "first": column, "word": ["a", "b"], "second": column})
     with pytest.raises(ValueError, match=r"make numbers of them, such as the year") as raised:
         quick_model().fit(table, [0, 1])
@@ -282,8 +322,9 @@ def test_columns_without_names_are_refused_by_position(table):
         quick_model().fit(table, [0, 1])
 
 
-@pytest.mark.parametrize("vector", [np.ones(3), pd.Series([1, 2, 3]), pl.Series([1, 2, 3])])
-def test_a_vector_is_no_table(vector):
+@pytest.mark.parametrize("library", ["pandas", "polars", None])
+def test_a_vector_is_no_table(library):
+    vector = pytest.importorskip(library).Series([1, 2, 3]) if library else np.ones(3)
     with pytest.raises(ValueError, match="rows and columns"):
         quick_model().fit(vector, [0, 1, 0])
 
@@ -396,8 +437,9 @@ def test_a_clone_is_not_fitted_and_fits_the_same():
     assert np.array_equal(copy.fit(X, Y).predict_proba(X), model.predict_proba(X))
 
 
-@pytest.mark.parametrize("table", [X, pl.from_pandas(X)], ids=["pandas", "polars"])
-def test_parameters_of_the_estimator_can_be_searched(table):
+@pytest.mark.parametrize("make", [lambda: X, polars_table], ids=["pandas", "polars"])
+def test_parameters_of_the_estimator_can_be_searched(make):
+    table = make()
     model = make_table_pipeline(NODEClassifier(hidden_layer_sizes=(4,), random_state=0))
     search = GridSearchCV(model, {"nodeclassifier__max_epochs": [1, 2]}, cv=2).fit(table, Y)
     assert search.best_params_["nodeclassifier__max_epochs"] in (1, 2)
@@ -426,8 +468,9 @@ def test_the_first_step_says_which_columns_are_which():
     assert chosen["categorical"] == ["port", "country"]
 
 
-@pytest.mark.parametrize("table", [X, pl.from_pandas(X)], ids=["pandas", "polars"])
-def test_the_first_step_can_return_pandas_frames(table):
+@pytest.mark.parametrize("make", [lambda: X, polars_table], ids=["pandas", "polars"])
+def test_the_first_step_can_return_pandas_frames(make):
+    table = make()
     first = quick_model()["table"].set_output(transform="pandas")
     frame = first.fit(table).transform(table)
     assert {name: column.tolist() for name, column in frame.items()} == columns_of(table)

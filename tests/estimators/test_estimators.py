@@ -25,8 +25,6 @@ from sknode import NODEClassifier, NODERegressor, TrainingError
 from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
-pd = pytest.importorskip("pandas")
-
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
@@ -325,6 +323,7 @@ def test_binary_probabilities_are_those_of_the_decision_function():
 
 
 def test_a_column_transformer_with_sparse_one_hot_output_feeds_it():
+    pd = pytest.importorskip("pandas")
     X = pd.DataFrame(IRIS[0], columns=list("abcd")).assign(
         colour=np.tile(["red", "green", "blue"], 50)
     )
@@ -370,6 +369,7 @@ def test_pickle_and_joblib_keep_predictions(fitted, tmp_path):
 
 
 def test_set_output_of_the_transformer_before_it_is_respected():
+    pd = pytest.importorskip("pandas")
     pipeline = make_pipeline(StandardScaler(), NODEClassifier(**QUICK))
     pipeline.set_output(transform="pandas").fit(
         pd.DataFrame(IRIS[0], columns=list("abcd")), IRIS[1]

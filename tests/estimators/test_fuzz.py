@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, UndefinedMetricWarning
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
+
+hypothesis = pytest.importorskip("hypothesis")
+HealthCheck, given, settings = hypothesis.HealthCheck, hypothesis.given, hypothesis.settings
+st = hypothesis.strategies
 
 N_EXAMPLES = int(os.environ.get("SKNODE_FUZZ", "100"))
 FUZZ = settings(

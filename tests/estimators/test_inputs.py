@@ -11,8 +11,6 @@ from sklearn.exceptions import DataConversionWarning
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
 from tests.problems import CLASSICAL
 
-pd = pytest.importorskip("pandas")
-
 TINY = {"hidden_layer_sizes": (4,), "max_epochs": 2, "random_state": 0}
 X = np.random.default_rng(0).normal(size=(20, 3))
 TARGET = X[:, 0]
@@ -177,7 +175,12 @@ def test_every_kind_of_number_works(kind):
 
 
 @pytest.fixture
-def frame():
+def pd():
+    return pytest.importorskip("pandas")
+
+
+@pytest.fixture
+def frame(pd):
     return pd.DataFrame(
         {
             "integer": np.arange(20),
@@ -191,7 +194,7 @@ def frame():
 
 
 @BOTH
-def test_a_frame_of_mixed_types_is_fitted_like_its_numbers(estimator, y, frame):
+def test_a_frame_of_mixed_types_is_fitted_like_its_numbers(estimator, y, frame, pd):
     before = frame.copy()
     model = estimator(**TINY).fit(frame, y)
     expected = estimator(**TINY).fit(frame.to_numpy(np.float64), y)
@@ -201,13 +204,13 @@ def test_a_frame_of_mixed_types_is_fitted_like_its_numbers(estimator, y, frame):
     pd.testing.assert_frame_equal(frame, before)
 
 
-def test_a_missing_value_in_a_frame_is_named(frame):
+def test_a_missing_value_in_a_frame_is_named(frame, pd):
     frame.loc[0, "nullable_integer"] = pd.NA
     with pytest.raises(ValueError, match="Input X contains NaN"):
         regressor().fit(frame, TARGET)
 
 
-def test_a_frame_with_strings_or_dates_is_refused(frame):
+def test_a_frame_with_strings_or_dates_is_refused(frame, pd):
     with pytest.raises(ValueError, match="could not convert string to float"):
         regressor().fit(frame.assign(text=["a", "b"] * 10), TARGET)
     with pytest.raises(TypeError, match=r"Datetime|dtype"):
@@ -405,6 +408,14 @@ def test_one_label_seen_once_among_many_does_not_hinder_early_stopping():
     assert model.classes_.tolist() == [0, 1]
 
 
+def predicted_like(labels):
+    """Return the labels that are predicted, after a look at their types."""
+    predicted, given = classifier().fit(X, labels).predict(X), np.asarray(labels)
+    assert set(predicted.tolist()) <= set(given.tolist())
+    assert {type(label) for label in predicted.tolist()} <= {type(n) for n in given.tolist()}
+    return predicted
+
+
 @pytest.mark.parametrize(
     "labels",
     [
@@ -419,27 +430,35 @@ def test_one_label_seen_once_among_many_does_not_hinder_early_stopping():
         NAMES[LABELS].tolist(),
         LABELS.tolist(),
         LABELS.astype(bool).tolist(),
-        pd.Series(LABELS),
-        pd.Series(LABELS.astype(bool)),
-        pd.Series(NAMES[LABELS], dtype=object),
-        pd.Series(NAMES[LABELS], dtype="string"),
-        pd.Series(NAMES[LABELS], dtype="category"),
-        pd.Series(LABELS, dtype="category"),
-        pd.Series(pd.Categorical(NAMES[LABELS], categories=["yes", "no", "perhaps"], ordered=True)),
     ],
     ids=lambda labels: f"{type(labels).__name__}-{getattr(labels, 'dtype', type(labels[0]))}",
 )
 def test_labels_come_back_in_their_own_type(labels):
-    model = classifier().fit(X, labels)
-    predicted, given = model.predict(X), np.asarray(labels)
-    assert set(predicted.tolist()) <= set(given.tolist())
-    assert {type(label) for label in predicted.tolist()} <= {type(n) for n in given.tolist()}
-    if not isinstance(labels, pd.Series):
-        assert predicted.dtype == given.dtype
+    assert predicted_like(labels).dtype == np.asarray(labels).dtype
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [
+        (LABELS, None),
+        (LABELS, "category"),
+        (LABELS.astype(bool), None),
+        (NAMES[LABELS], object),
+        (NAMES[LABELS], "string"),
+        (NAMES[LABELS], "category"),
+    ],
+)
+def test_labels_of_pandas_come_back_in_their_own_type(labels, dtype, pd):
+    predicted_like(pd.Series(labels, dtype=dtype))
+
+
+def test_categories_in_an_order_come_back_as_text(pd):
+    categories = ["yes", "no", "perhaps"]
+    predicted_like(pd.Series(pd.Categorical(NAMES[LABELS], categories=categories, ordered=True)))
 
 
 @pytest.mark.parametrize("kind", ["Int64", "Float32", "boolean"])
-def test_nullable_labels_come_back_with_their_values(kind):
+def test_nullable_labels_come_back_with_their_values(kind, pd):
     # scikit-learn reads them as floats.
     labels = pd.Series(LABELS).astype(kind)
     assert set(classifier().fit(X, labels).predict(X)) <= {0, 1}
@@ -452,7 +471,7 @@ def test_labels_of_mixed_types_are_refused_with_what_is_wrong(other):
         classifier().fit(X, labels)
 
 
-def test_a_missing_label_is_refused_with_what_is_wrong():
+def test_a_missing_label_is_refused_with_what_is_wrong(pd):
     labels = pd.Series(NAMES[LABELS], dtype="string")
     labels[0] = pd.NA
     with pytest.raises((ValueError, TypeError), match=r"\by\b"):
@@ -487,11 +506,11 @@ def test_y_none_is_refused(estimator, y):
     [
         sparse.csr_array,
         sparse.csc_matrix,
-        pd.DataFrame,
+        lambda y: pytest.importorskip("pandas").DataFrame(y),
         np.ndarray.tolist,
         lambda y: y.astype(bool),
         lambda y: y.astype(np.float32),
-        lambda y: pd.DataFrame(y).astype("boolean"),
+        lambda y: pytest.importorskip("pandas").DataFrame(y).astype("boolean"),
     ],
 )
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -605,7 +624,13 @@ def test_targets_of_a_wrong_kind_or_shape_are_refused(y, message):
 
 
 @pytest.mark.parametrize(
-    "form", [sparse.csr_array, pd.DataFrame, np.ndarray.tolist, lambda y: y.astype(object)]
+    "form",
+    [
+        sparse.csr_array,
+        lambda y: pytest.importorskip("pandas").DataFrame(y),
+        np.ndarray.tolist,
+        lambda y: y.astype(object),
+    ],
 )
 def test_several_targets_may_come_in_every_form(form):
     targets = np.column_stack((TARGET, -TARGET))

@@ -15,8 +15,6 @@ from sklearn.multioutput import ClassifierChain
 from sknode import NODEClassifier, NODERegressor
 from tests.problems import CLASSICAL
 
-pd = pytest.importorskip("pandas")
-
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
@@ -141,11 +139,19 @@ def test_two_labels_are_not_two_classes():
     assert model.predict_proba(X).shape == model.decision_function(X).shape == (150, 2)
 
 
-@pytest.mark.parametrize("form", [sparse.csr_array, pd.DataFrame, lambda Y: Y.astype(float), list])
+@pytest.mark.parametrize(
+    "form",
+    [
+        sparse.csr_array,
+        lambda Y: pytest.importorskip("pandas").DataFrame(Y),
+        lambda Y: Y.astype(float),
+        np.ndarray.tolist,
+    ],
+)
 def test_labels_may_come_in_any_form(form):
     X, Y = LABELS
     expected = NODEClassifier(**QUICK).fit(X, Y)
-    given = form(Y.tolist()) if form is list else form(Y)
+    given = form(Y)
     model = NODEClassifier(**QUICK).fit(X, given)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     assert model.score(X, given) == expected.score(X, Y)
@@ -218,6 +224,7 @@ def test_classes_come_back_as_they_were_given(labels):
 def test_booleans_and_categories_are_classes():
     X, y = IRIS
     assert NODEClassifier(**QUICK).fit(X, y == 1).predict(X).dtype == bool
+    pd = pytest.importorskip("pandas")
     names = pd.Series(pd.Categorical.from_codes(y, ["a", "b", "c"]))
     model = NODEClassifier(**QUICK).fit(X, names)
     assert set(model.predict(X)) <= {"a", "b", "c"}

@@ -5,10 +5,8 @@ import re
 from functools import cache
 from itertools import product
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from sklearn.datasets import make_circles
 
 from sknode import NODEClassifier, NODERegressor
@@ -22,12 +20,14 @@ from sknode.inspection import (
 from sknode.inspection._labels import LARGEST
 from tests.problems import CLASSICAL
 
+plt = pytest.importorskip("matplotlib.pyplot")
+
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
 X, CODES = make_circles(30, factor=0.5, noise=0.05, random_state=0)
 NAMES = np.array(["inner", "outer"])[1 - CODES]
 NAN, INF = float("nan"), float("inf")
 HUGE = [10**9, 2**63, 10**400]
-FIGURE = Figure()
+FIGURE = plt.matplotlib.figure.Figure()
 PLANE, SPACE = FIGURE.add_subplot(1, 2, 1), FIGURE.add_subplot(1, 2, 2, projection="3d")
 
 NO_INTEGERS = [True, np.True_, -1, 2.0, NAN, INF, *HUGE, "1", None, [], [1], np.arange(2)]

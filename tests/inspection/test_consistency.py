@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_diabetes, load_iris
@@ -60,6 +59,7 @@ def test_the_estimator_stays_as_it_is():
 
 
 def test_it_takes_pipelines_frames_and_labels():
+    pd = pytest.importorskip("pandas")
     X = pd.DataFrame(IRIS[0], columns=list("abcd"))
     model = make_pipeline(StandardScaler(), NODEClassifier(**QUICK)).fit(X, IRIS[1])
     assert solver_consistency(model, X, IRIS[1]).score == model.score(X, IRIS[1])

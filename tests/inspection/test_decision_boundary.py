@@ -9,6 +9,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sknode import estimators
 
+pytest.importorskip("matplotlib")
+
 X, CODES = make_moons(80, noise=0.1, random_state=0)
 NAMES = np.array(["upper", "lower"])[CODES]
 QUICK = {"max_epochs": 3, "random_state": 0}

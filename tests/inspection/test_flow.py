@@ -3,16 +3,9 @@ import subprocess
 import sys
 from functools import cache
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from matplotlib.animation import FFMpegWriter
-from matplotlib.colors import to_hex, to_rgba
-from matplotlib.figure import Figure
-from PIL import Image
 from sklearn.datasets import load_iris, make_circles
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
@@ -28,6 +21,13 @@ from sknode import (
 )
 from sknode.inspection._flow import FlowDisplay
 from tests.problems import CLASSICAL
+
+mpl = pytest.importorskip("matplotlib")
+plt = pytest.importorskip("matplotlib.pyplot")
+FFMpegWriter = pytest.importorskip("matplotlib.animation").FFMpegWriter
+to_hex, to_rgba = mpl.colors.to_hex, mpl.colors.to_rgba
+Figure = mpl.figure.Figure
+Image = pytest.importorskip("PIL.Image")
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 5, "random_state": 0}
 CIRCLES, CODES = make_circles(40, factor=0.5, noise=0.05, random_state=0)
@@ -213,6 +213,7 @@ def test_every_estimator_for_rows_of_features_has_its_flow_drawn(kind):
 
 
 def test_the_steps_of_a_pipeline_are_applied_to_the_rows():
+    pd = pytest.importorskip("pandas")
     X = pd.DataFrame(IRIS[0], columns=list("abcd"))
     y = pd.Series(IRIS[1]).map(dict(enumerate(["setosa", "versicolor", "virginica"])))
     model = make_pipeline(StandardScaler(), NODEClassifier(**QUICK)).fit(X, y)

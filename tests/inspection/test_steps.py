@@ -3,13 +3,9 @@ import subprocess
 import sys
 from functools import cache
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 from scipy import sparse
 from sklearn.datasets import make_circles
 from sklearn.exceptions import NotFittedError
@@ -25,6 +21,10 @@ from sknode.modules import MLPField, NODENetwork
 from sknode.ode import native, odeint
 from sknode.ode.solution import check_settings
 from tests.problems import ADAPTIVE, CLASSICAL
+
+mpl = pytest.importorskip("matplotlib")
+plt = pytest.importorskip("matplotlib.pyplot")
+Figure = mpl.figure.Figure
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 CIRCLES, CODES = make_circles(40, factor=0.5, noise=0.05, random_state=0)
@@ -197,7 +197,8 @@ def test_rows_are_in_the_order_of_their_steps_label_by_label():
     alone = StepDisplay.from_estimator(fitted(), CIRCLES)
     assert sorted(alone.order) == list(range(40))
     assert (np.diff(alone.n_steps[alone.order]) >= 0).all()
-    by_label = StepDisplay.from_estimator(fitted(), CIRCLES, pd.Series(NAMES, dtype=object))
+    names = pytest.importorskip("pandas").Series(NAMES, dtype=object)
+    by_label = StepDisplay.from_estimator(fitted(), CIRCLES, names)
     assert list(by_label.y[by_label.order]) == sorted(NAMES)
     for name in ("inner", "outer"):
         of_name = [row for row in by_label.order if NAMES[row] == name]
@@ -270,6 +271,7 @@ def test_many_rows_are_solved_in_parts(monkeypatch):
 
 
 def test_the_steps_of_a_pipeline_are_applied_to_the_rows():
+    pd = pytest.importorskip("pandas")
     X = pd.DataFrame(CIRCLES, columns=["a", "b"])
     model = make_pipeline(StandardScaler(), NODEClassifier(**QUICK)).fit(X, NAMES)
     display = StepDisplay.from_estimator(model, X)

@@ -3,13 +3,9 @@ import subprocess
 import sys
 from functools import cache
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import same_color
-from matplotlib.figure import Figure
 from sklearn.datasets import make_circles
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
@@ -25,6 +21,11 @@ from sknode import (
 )
 from sknode.inspection._training import QUANTITIES, TrainingDisplay
 from tests.problems import CLASSICAL
+
+mpl = pytest.importorskip("matplotlib")
+plt = pytest.importorskip("matplotlib.pyplot")
+same_color = mpl.colors.same_color
+Figure = mpl.figure.Figure
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 6, "random_state": 0}
 X, Y = make_circles(60, factor=0.5, noise=0.05, random_state=0)

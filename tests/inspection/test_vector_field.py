@@ -1,14 +1,9 @@
 import pickle
 from functools import cache
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.quiver import Quiver
 from sklearn.datasets import make_circles
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
@@ -19,6 +14,12 @@ from sknode import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegres
 from sknode.inspection._flow import FlowDisplay
 from sknode.inspection._vector_field import VectorFieldDisplay
 from tests.problems import CLASSICAL
+
+mpl = pytest.importorskip("matplotlib")
+plt = pytest.importorskip("matplotlib.pyplot")
+LineCollection = mpl.collections.LineCollection
+Figure = mpl.figure.Figure
+Quiver = mpl.quiver.Quiver
 
 QUICK = {
     **CLASSICAL,

@@ -2,8 +2,6 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from sknode.exceptions import SolverError
@@ -85,13 +83,16 @@ def test_a_row_alone_is_solved_as_in_a_batch_in_single_precision(solver):
         torch.testing.assert_close(alone.z[:, 0], batch.z[:, i], rtol=1e-5, atol=1e-5)
 
 
-finite = st.floats(-3.0, 3.0)
-rows = st.lists(st.tuples(finite, finite), min_size=1, max_size=8)
+def test_no_neighbours_change_a_row():
+    hypothesis = pytest.importorskip("hypothesis")
+    st = hypothesis.strategies
+    row = st.tuples(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0))
+    others = st.lists(row, min_size=1, max_size=8)
+    settings = hypothesis.settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    settings(hypothesis.given(row, others, st.integers(0, 8))(assert_alone_as_among))()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
-@given(row=st.tuples(finite, finite), others=rows, place=st.integers(0, 8))
-def test_no_neighbours_change_a_row(row, others, place):
+def assert_alone_as_among(row, others, place):
     place = min(place, len(others))
     # A hundredfold neighbour takes far more steps.
     batch = [*others[:place], row, *others[place:], (100.0, -100.0)]
