@@ -51,8 +51,9 @@ class RowMasks(nn.Module):
         """Return the mask of the i-th hidden layer, drawn at the first evaluation of a solve."""
         if i == len(self.masks):
             kept = 1 - self.field.dropout
-            drawn = torch.empty_like(z).bernoulli_(kept, generator=self.generator)
-            self.masks.append(drawn.div_(kept))
+            # On the CPU, where the generator is.
+            drawn = torch.empty(z.shape, dtype=z.dtype).bernoulli_(kept, generator=self.generator)
+            self.masks.append(drawn.div_(kept).to(z.device))
         return self.masks[i]
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:

@@ -293,9 +293,9 @@ def test_an_export_leaves_the_estimator_and_torch_as_they_were(path):
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_network_on_cuda_is_exported_and_stays_there(path):
-    estimator = classifier(solver="rk4", device="cuda")
-    export_onnx(estimator, path)
     rows = X.astype(np.float32)
+    estimator = classifier(rows, solver="rk4", device="cuda")
+    export_onnx(estimator, path)
     np.testing.assert_allclose(run(path, rows), estimator.predict_proba(rows), atol=1e-5)
     assert estimator.net_.module_.head.weight.is_cuda
 
