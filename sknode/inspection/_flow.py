@@ -141,8 +141,8 @@ class FlowDisplay:
         y : array-like of shape (n_samples,) or None, default=None
             What they are coloured by: of a classifier their classes, else numbers.
         times : array-like of shape (n_times,) or None, default=None
-            Strictly increasing times, not negative, at most 10,000. None: 0, ¼, ½, ¾ and 1, or 49
-            times from 0 to 1 if the state has one dimension.
+            Strictly increasing times, not negative and not above 1e100, at most 10,000. None: 0, ¼,
+            ½, ¾ and 1, or 49 times from 0 to 1 if the state has one dimension.
         member : int, default=0
             Whose states are wanted, of the `n_members`.
         dims : tuple of two ints or None, default=None

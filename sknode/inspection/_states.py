@@ -39,6 +39,7 @@ __all__ = [
     "draw_points",
     "draw_ways",
     "frame",
+    "increase",
     "panels",
     "ratio_of",
     "ways_of",
@@ -49,6 +50,8 @@ COARSE = np.linspace(0, 1, 5)
 FINE = np.linspace(0, 1, 49)
 # An animation with a frame for each runs for eight minutes.
 MOST_TIMES = 10_000
+# The squares of states that have moved for so long are finite.
+LAST_TIME = 1e100
 MARGIN = 0.1
 # Height/width: the least of a plane, and that of a state over time.
 FLATTEST, OVER_TIME = 0.6, 0.7
@@ -163,8 +166,9 @@ def asked_of(
     times = check_vector(
         "times",
         times,
-        f"one-dimensional, not negative and strictly increasing, at most {MOST_TIMES}",
-        lambda t: 0 < t.size <= MOST_TIMES and t[0] >= 0 and (np.diff(t) > 0).all(),
+        f"one-dimensional, not negative and strictly increasing, at most {MOST_TIMES} and none "
+        f"above {LAST_TIME:g}",
+        lambda t: increase(t, MOST_TIMES, LAST_TIME),
     )
     return Asked(before, fitted, n_dims, X, y, classes, times, member, dims)
 
@@ -205,6 +209,12 @@ def _fields_of(model: BaseRowNetwork) -> list[MLPField]:
     if isinstance(block, ResidualBlocks):
         return [cast(MLPField, step.field) for step in block.ordered]
     return [block.field]
+
+
+def increase(times: np.ndarray, most: int, last: float) -> bool:
+    """Say whether there are times and not too many, in order, from zero to the last one."""
+    few = 0 < times.size <= most
+    return few and times[0] >= 0 and times[-1] <= last and bool((np.diff(times) > 0).all())
 
 
 def _check_dims(dims: Any, n_dims: int) -> tuple[int, int] | None:

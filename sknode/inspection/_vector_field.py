@@ -20,6 +20,7 @@ from ._states import (
     derivative,
     draw_ways,
     frame,
+    increase,
     panels,
     ratio_of,
     ways_of,
@@ -305,7 +306,7 @@ def _check_times(times: Any, grid_resolution: int, n_dims: int) -> np.ndarray:
         "times",
         times,
         f"one-dimensional, strictly increasing and from 0 to 1, at most {MOST}",
-        lambda t: 0 < t.size <= MOST and t[0] >= 0 and t[-1] <= 1 and (np.diff(t) > 0).all(),
+        lambda t: increase(t, MOST, 1.0),
     )
 
 

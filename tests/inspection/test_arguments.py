@@ -32,7 +32,7 @@ PLANE, SPACE = FIGURE.add_subplot(1, 2, 1), FIGURE.add_subplot(1, 2, 2, projecti
 
 NO_INTEGERS = [True, np.True_, -1, 2.0, NAN, INF, *HUGE, "1", None, [], [1], np.arange(2)]
 NO_TIMES = [True, 0.5, "0", "abc", [], [[0.0]], [[0.0], [0.5, 1.0]], [True], ["0", "1"], [None],
-            [NAN], [0, INF], [0, 10**400], [-0.5, 0.5], [1j], [0.5, 0.5], {}, object(),
+            [NAN], [0, INF], [0, 1e101], [0, 10**400], [-0.5, 0.5], [1j], [0.5, 0.5], {}, object(),
             np.array(["2020"], dtype="M8[D]"), np.linspace(0, 1, 10_001)]  # fmt: skip
 NO_AXES = [5, 5.0, True, "x", "axes", [], (1, 2, 3), [None], [[PLANE], [PLANE, PLANE]], {},
            FIGURE, [PLANE] * 4, [SPACE] * 3, PLANE, object()]  # fmt: skip
@@ -192,6 +192,11 @@ def test_an_animation_that_makes_no_sense_is_not_begun(name, tmp_path):
 def test_rows_of_a_regressor_have_finite_numbers_for_colours(display):
     for value in [*NO_LABELS, np.full(30, INF), np.full(30, 10 * LARGEST), [10**400] * 30]:
         assert_refused(lambda **bad: display.from_estimator(regressor(), X, **bad), "y", value)
+
+
+def test_times_as_late_as_allowed_are_drawn():
+    display = FlowDisplay.from_estimator(regressor(), X, times=[0, 1e100])
+    assert np.isfinite(display.states).all()
 
 
 def test_numbers_as_large_as_allowed_have_colours():
