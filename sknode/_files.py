@@ -8,7 +8,8 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+import secrets
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-__all__ = ["FORMAT", "Contents", "check_writable", "read", "write", "write_bytes"]
+__all__ = ["FORMAT", "Contents", "check_writable", "read", "resolve", "write", "write_bytes"]
 
 FORMAT = 1
 NO_DIGEST = "0" * 64
@@ -44,20 +45,22 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: dict[str
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write, flush to the disk, and rename."""
+    """Write, flush to the disk, and rename: to `path`, or to what it leads to through links."""
+    target = resolve(path)
+    # Of its own, as one made of a long name could be too long.
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(_create(part, like=target), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            os.replace(part, target)
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)
+                os.unlink(part)
             raise
-        _flush_folder(path.parent)
+        _flush_folder(target.parent)
     except OSError as error:
         kept = "what it held before is intact" if path.exists() else "there is no file of that name"
         message = f"{path} could not be written ({error.strerror or error}); {kept}"
@@ -66,7 +69,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def read(path: Path, kind: str) -> Contents:
     """Read a file, or raise a ValueError that says what is wrong with it."""
-    data = path.read_bytes()
+    data = _read_bytes(path)
     found = DIGEST.search(data)
     if found is None:
         raise ValueError(f"{path} is not a file of sknode, or it is truncated or damaged")
@@ -90,18 +93,64 @@ def read(path: Path, kind: str) -> Contents:
     return Contents(tensors, header)
 
 
+def resolve(path: Path) -> Path:
+    """Follow links to where a file is or could be; raise a ValueError if none can be there."""
+    try:
+        target = Path(os.path.realpath(path))
+        mode = os.lstat(target).st_mode
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return target
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{str(path)!r} cannot be a file ({reason}); name another path") from error
+    _check_regular(path, mode)
+    return target
+
+
 def check_writable(path: Path) -> None:
     """Raise a ValueError if a file could not be written there, before any work is done."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"the folder {path.parent} cannot be written to")
+    folder = resolve(path).parent
+    if not os.path.isdir(folder):
+        raise ValueError(f"the folder {folder} does not exist; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"the folder {folder} cannot be written to")
 
 
 def _field(digest: str) -> bytes:
     return f'"sha256":"{digest}"'.encode()
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise ValueError(f"{path} is a folder; name a file in it")
+    if stat.S_ISLNK(mode):
+        raise ValueError(f"{path} is a link that leads back to itself; name another path")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is a device, a pipe or a socket; name a regular file")
+
+
+def _create(path: Path, like: Path) -> int:
+    """Open a new file, with the permissions of another or, if there is none, those of the umask."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    if not like.exists():
+        return os.open(path, flags, 0o666)
+    permissions = stat.S_IMODE(like.stat().st_mode) & 0o777
+    handle = os.open(path, flags, permissions)
+    # The umask may have taken some away.
+    path.chmod(permissions)
+    return handle
+
+
+def _read_bytes(path: Path) -> bytes:
+    with open(resolve(path), "rb", opener=_without_waiting) as file:
+        # What stands there may be another by now.
+        _check_regular(path, os.fstat(file.fileno()).st_mode)
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open, and do not wait for somebody to write into it if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _flush_folder(folder: Path) -> None:

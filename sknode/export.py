@@ -112,7 +112,8 @@ def export_onnx(
     estimator : NODEClassifier, NODERegressor, ResNetClassifier or ResNetRegressor
         The fitted estimator. It stays as it is, and where it is.
     path : str or path
-        Where to; by custom the name ends in ``.onnx``.
+        Where to; by custom the name ends in ``.onnx``. A link is followed. A new file has the
+        permissions that any other would have, one that is replaced keeps its own.
     n_steps : int or None, default=None
         Number of steps for an adaptive solver, at most 1000; None: 10. For a fixed grid or residual
         blocks None, or their number, which must not be larger either.
@@ -134,7 +135,8 @@ def export_onnx(
         If it has not been fitted.
     ValueError
         If `n_steps` is not a positive integer or not that of the fixed grid, X does not have the
-        features of the fit, or there cannot be a file of that name.
+        features of the fit, or there cannot be a file of that name: a folder, a pipe or a device
+        is there, or it is too long.
     ImportError
         If onnx is not installed.
     SolverError

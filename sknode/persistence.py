@@ -44,7 +44,8 @@ def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
     estimator : NODEClassifier or another estimator of sknode
         The fitted estimator.
     path : str or path
-        Where to; by custom the name ends in ``.safetensors``.
+        Where to; by custom the name ends in ``.safetensors``. A link is followed. A new file has
+        the permissions that any other would have, one that is replaced keeps its own.
 
     Raises
     ------
@@ -52,7 +53,8 @@ def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
         If it is no estimator of sknode.
     ValueError
         If a hyperparameter is an object that only code could bring back, such as a callback, or
-        there cannot be a file of that name.
+        there cannot be a file of that name: a folder, a pipe or a device is there, or it is too
+        long.
     NotFittedError
         If it has not been fitted.
     OSError
@@ -127,8 +129,8 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
     Raises
     ------
     ValueError
-        If the file is truncated, altered, of a newer format, or not of sknode, or the device is
-        not there.
+        If it is no regular file, truncated, altered, of a newer format, or not of sknode, or the
+        device is not there.
     OSError
         If there is no such file, or it cannot be read.
 

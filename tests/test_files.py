@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,3 +147,138 @@ def test_places_where_no_file_can_be_are_refused_beforehand(tmp_path, monkeypatc
     monkeypatch.setattr(_files.os, "access", lambda *args: False)
     with pytest.raises(ValueError, match="cannot be written to"):
         check_writable(tmp_path / "x")
+
+
+# What is no regular file, and what leads elsewhere.
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def test_a_pipe_is_neither_waited_for_nor_replaced(pipe):
+    for attempt in (
+        lambda: check_writable(pipe),
+        lambda: write(pipe, "model", TENSORS, HEADER),
+        lambda: read(pipe, "model"),
+    ):
+        with pytest.raises(ValueError, match="is a device, a pipe or a socket; name a regular"):
+            attempt()
+    assert os.listdir(pipe.parent) == ["pipe"]
+    assert stat.S_ISFIFO(os.lstat(pipe).st_mode)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(pipe, monkeypatch):
+    monkeypatch.setattr(_files, "resolve", lambda path: path)
+    with pytest.raises(ValueError, match="is a device, a pipe or a socket"):
+        read(pipe, "model")
+
+
+def test_a_device_is_refused():
+    with pytest.raises(ValueError, match="/dev/null is a device"):
+        check_writable(Path("/dev/null"))
+    with pytest.raises(ValueError, match="/dev/null is a device"):
+        read(Path("/dev/null"), "model")
+
+
+def test_a_folder_is_not_read(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        read(tmp_path, "model")
+
+
+def test_the_file_that_a_link_leads_to_is_written(path, tmp_path):
+    (tmp_path / "folder").mkdir()
+    link, link_to_it = tmp_path / "folder" / "link", tmp_path / "another"
+    link.symlink_to("../file.safetensors")
+    link_to_it.symlink_to(link)
+    write(link_to_it, "model", {"new": torch.zeros(1)}, {})
+    assert link.is_symlink()
+    assert link_to_it.is_symlink()
+    assert not path.is_symlink()
+    assert read(path, "model").tensors.keys() == read(link, "model").tensors.keys() == {"new"}
+    assert os.listdir(tmp_path / "folder") == ["link"]
+
+
+def test_a_link_to_no_file_yet_makes_it(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    check_writable(tmp_path / "link")
+    write(tmp_path / "link", "model", TENSORS, HEADER)
+    assert (tmp_path / "link").is_symlink()
+    assert read(tmp_path / "file", "model").tensors.keys() == TENSORS.keys()
+
+
+def test_a_link_into_no_folder_is_refused(tmp_path):
+    (tmp_path / "link").symlink_to("no/file")
+    with pytest.raises(ValueError, match=r"the folder .*/no does not exist; make it first"):
+        check_writable(tmp_path / "link")
+
+
+def test_links_that_lead_nowhere_are_refused(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "self").symlink_to("self")
+    for name in ("a", "self"):
+        for attempt in (
+            lambda path: check_writable(path),
+            lambda path: write(path, "model", TENSORS, HEADER),
+            lambda path: read(path, "model"),
+        ):
+            with pytest.raises(ValueError, match=f"{name} is a link that leads back to itself"):
+                attempt(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "self"]
+
+
+# Names.
+
+
+@pytest.mark.parametrize("n", [1, 240, 245, 255])
+def test_a_name_of_any_length_that_can_be_is_written(tmp_path, n):
+    check_writable(tmp_path / ("n" * n))
+    write(tmp_path / ("n" * n), "model", TENSORS, HEADER)
+    assert os.listdir(tmp_path) == ["n" * n]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["n" * 256, "π" * 128, "a\0b", "\ud800", "n/" * 2100],
+    ids=["long", "long in bytes", "NUL", "surrogate", "long path"],
+)
+def test_a_name_that_no_file_can_have_is_refused_beforehand(tmp_path, name):
+    with pytest.raises(ValueError, match=r"cannot be a file .*; name another path"):
+        check_writable(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_name_is_refused():
+    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+        check_writable(Path(""))
+
+
+# Permissions.
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o077])
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def permissions(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_has_the_permissions_of_any_other(tmp_path, umask):
+    write(tmp_path / "x", "model", TENSORS, HEADER)
+    (tmp_path / "other").write_text("")
+    assert permissions(tmp_path / "x") == permissions(tmp_path / "other") == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("kept", [0o600, 0o640, 0o664, 0o444])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, umask, kept):
+    (tmp_path / "x").write_text("")
+    (tmp_path / "x").chmod(kept)
+    write(tmp_path / "x", "model", TENSORS, HEADER)
+    assert permissions(tmp_path / "x") == kept
