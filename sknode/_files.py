@@ -2,6 +2,8 @@
 
 A file is in the safetensors format. Its metadata holds the header, as JSON, and the SHA-256 of
 the file as it is with 64 zeros in place of that digest, so that not one byte can change unseen.
+It is no signature: whoever makes a file of his own can make its digest. What a header says has to
+be held against what is known before anything is done with it.
 """
 
 import hashlib
@@ -10,8 +12,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +21,25 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-__all__ = ["FORMAT", "Contents", "check_writable", "read", "resolve", "write", "write_bytes"]
+__all__ = [
+    "FORMAT",
+    "Contents",
+    "check_writable",
+    "read",
+    "refused",
+    "resolve",
+    "write",
+    "write_bytes",
+]
 
 FORMAT = 1
 NO_DIGEST = "0" * 64
 DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+# What contents that do not fit can set off in the code that reads them.
+ERRORS = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, SafetensorError,
+    TypeError, ValueError,
+)  # fmt: skip
 
 
 class Contents(NamedTuple):
@@ -36,10 +52,11 @@ class Contents(NamedTuple):
 def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
     """Write a file in one step: `path` holds what it held before, or all of the new file."""
     text = json.dumps({"kind": kind, "format": FORMAT, **header})
-    data = safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        metadata={"sknode": text, "sha256": NO_DIGEST},
-    )
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    try:
+        data = safetensors.torch.save(contiguous, {"sknode": text, "sha256": NO_DIGEST})
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot hold that: {error}") from error
     digest = hashlib.sha256(data).hexdigest()
     write_bytes(path, data.replace(_field(NO_DIGEST), _field(digest), 1))
 
@@ -73,16 +90,11 @@ def read(path: Path, kind: str) -> Contents:
     found = DIGEST.search(data)
     if found is None:
         raise ValueError(f"{path} is not a file of sknode, or it is truncated or damaged")
-    blank = data[: found.start(1)] + NO_DIGEST.encode() + data[found.end(1) :]
-    if hashlib.sha256(blank).hexdigest() != found[1].decode():
+    if _digest_of(data, *found.span(1)) != found[1].decode():
         raise ValueError(f"{path} is truncated or has been altered: its checksum does not match")
-    try:
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["sknode"])
-        tensors = safetensors.torch.load(data)
-        found_kind, found_format = header["kind"], int(header["format"])
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a file of sknode: {error}") from error
+    with refused(f"{path} is not a file of sknode"):
+        contents = _parsed(data)
+    found_kind, found_format = contents.header["kind"], contents.header["format"]
     if found_kind != kind:
         raise ValueError(f"{path} is a {found_kind}, not a {kind}")
     if found_format > FORMAT:
@@ -90,7 +102,16 @@ def read(path: Path, kind: str) -> Contents:
             f"{path} was written by a newer sknode, in format {found_format}; this one reads "
             f"formats up to {FORMAT}: upgrade sknode"
         )
-    return Contents(tensors, header)
+    return contents
+
+
+@contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Raise a ValueError for whatever contents that do not fit set off in the body."""
+    try:
+        yield
+    except ERRORS as error:
+        raise ValueError(f"{what}: {str(error) or type(error).__name__}") from error
 
 
 def resolve(path: Path) -> Path:
@@ -114,6 +135,36 @@ def check_writable(path: Path) -> None:
         raise ValueError(f"the folder {folder} does not exist; make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"the folder {folder} cannot be written to")
+
+
+def _digest_of(data: bytes, start: int, stop: int) -> str:
+    """Return the digest of a file with zeros from `start` to `stop`, without a copy of it."""
+    view, digest = memoryview(data), hashlib.sha256()
+    for part in (view[:start], NO_DIGEST.encode(), view[stop:]):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parsed(data: bytes) -> Contents:
+    tensors = safetensors.torch.load(data)
+    length = int.from_bytes(data[:8], "little")
+    metadata = _json(data[8 : 8 + length])["__metadata__"]
+    header = _json(metadata["sknode"])
+    if type(header["kind"]) is not str or type(header["format"]) is not int:
+        raise ValueError("its header does not say what it is")
+    return Contents(tensors, header)
+
+
+def _json(text: str | bytes) -> Any:
+    return json.loads(text, object_pairs_hook=_without_repeats)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dict; of a key that is there twice, others may read the other value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("its header has a key twice")
+    return found
 
 
 def _field(digest: str) -> bytes:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,11 @@ def forged(header: str) -> bytes:
         ('{"kind": "checkpoint", "format": 1}', "is a checkpoint, not a model"),
         ('{"kind": "model", "format": 99}', "by a newer sknode, in format 99.* upgrade"),
         ('{"kind": "model", "format": "new"}', "is not a file of sknode"),
+        ('{"kind": "model", "format": Infinity}', "is not a file of sknode"),
+        ('{"kind": "model", "format": true}', "is not a file of sknode"),
+        ('{"kind": "model", "format": ' + "1" * 5000 + "}", "is not a file of sknode"),
+        ('{"kind": ["model"], "format": 1}', "is not a file of sknode"),
+        ('{"kind": "model", "format": 1, "format": 99}', "has a key twice"),
     ],
 )
 def test_a_forged_header_is_refused(tmp_path, header, message):
@@ -93,6 +99,24 @@ def test_a_forged_header_is_refused(tmp_path, header, message):
         read(tmp_path / "x", "model")
     (tmp_path / "x").write_bytes(forged('{"kind": "model", "format": 1}'))
     assert read(tmp_path / "x", "model").tensors == {}
+
+
+def test_what_is_too_large_for_the_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"x cannot hold that: .*header too large"):
+        write(tmp_path / "x", "model", TENSORS, {"long": "n" * 100_000_000})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_is_read_in_little_more_than_twice_its_size(tmp_path):
+    tensor = torch.zeros(2_000_000)
+    write(tmp_path / "x", "model", {"a": tensor}, {})
+    tracemalloc.start()
+    try:
+        read(tmp_path / "x", "model")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.1 * tensor.nbytes
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path):
