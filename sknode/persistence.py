@@ -1,19 +1,22 @@
 """Fitted estimators in files that hold numbers and names, and nothing that could run."""
 
+import json
 import os
+from copy import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from . import estimators
-from ._files import Contents, check_writable, read, write
+from ._encoding import decode, encode
+from ._files import check_writable, read, refused, write
 from ._versions import versions
+from .estimators._attributes import attributes_of, check_attributes
 from .estimators._base import BaseNetwork
 from .estimators._params import check_params, device_or_cpu, resolve_device
-from .estimators._scaling import Scaling
 from .estimators._training import Net, Recipe, make_net
 
 __all__ = ["load", "save"]
@@ -21,14 +24,12 @@ __all__ = ["load", "save"]
 CLASSES: dict[str, type[BaseNetwork]] = {
     name: getattr(estimators, name) for name in estimators.__all__
 }
-FITTED = (
-    "n_features_in_", "feature_names_in_", "scaling_", "periodic_features_", "classes_",
-    "target_type_", "target_scaling_", "link_", "image_shape_", "history_", "n_iter_",
-    "best_epoch_", "loss_", "n_parameters_",
-)  # fmt: skip
+# A later fit would write where the file says.
+LEFT_OUT = {"checkpoint"}
 # What of a network is told by the data.
 FIXED = {"n_features", "n_outputs", "periodic_features", "image_shape"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+MOST_SEEDS = 2**32
 
 
 def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
@@ -37,7 +38,7 @@ def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
     The file is in the safetensors format: the weights, and a header with the class, the
     hyperparameters, what was learned beside the weights, and versions. It is written in one step:
     whatever happens, `path` holds what it held before or all of the new file. The state of the
-    optimizer is not in it.
+    optimizer and the path of a `checkpoint` are not in it.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
     TypeError
         If it is no estimator of sknode.
     ValueError
-        If a hyperparameter is an object that only code could bring back, such as a callback, or
+        If a hyperparameter is an object that only code could bring back, such as a callback, if
+        `load` would refuse the estimator, for a hyperparameter that is not allowed, say, or if
         there cannot be a file of that name: a folder, a pipe or a device is there, or it is too
         long.
     NotFittedError
@@ -86,32 +88,20 @@ def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
     check_is_fitted(estimator)
     path = Path(path)
     check_writable(path)
-    recipe = estimator.net_.recipe
-    header = {
-        "class": name,
-        "versions": versions(),
-        "parameters": {
-            parameter: _encoded(value, parameter)
-            for parameter, value in estimator.get_params(deep=False).items()
-        },
-        "attributes": {
-            attribute: _encoded(getattr(estimator, attribute), attribute)
-            for attribute in FITTED
-            if hasattr(estimator, attribute)
-        },
-        "network": _encoded(recipe.network, "network"),
-        "dtype": str(recipe.dtype).removeprefix("torch."),
-        "seed": recipe.seed,
-    }
+    header = _header(estimator)
     weights = {name: w.cpu() for name, w in estimator.net_.module_.state_dict().items()}
+    with refused(f"the {name} cannot be saved"):
+        _described(json.loads(json.dumps(header)), weights)
     write(path, "model", weights, header)
 
 
 def load(path: str | os.PathLike, device: str | torch.device | None = None) -> BaseNetwork:
     """Read a fitted estimator from a file that `save` wrote.
 
-    No code in the file is run: there is none. Its checksum is verified, and all that it says is
-    held against what the estimators know.
+    No code in the file is run: there is none. Its checksum, which shows damage, is verified. It is
+    no signature, so that the file may be a stranger's: all that it says is held against what the
+    estimators know before anything is made of it. No path is taken from it either: `checkpoint` is
+    None, lest a later fit write where the file says.
 
     Parameters
     ----------
@@ -124,13 +114,14 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
     Returns
     -------
     NODEClassifier or another estimator of sknode
-        It predicts what the saved one predicted.
+        It predicts what the saved one predicted, and has its hyperparameters but for `checkpoint`
+        and what `device` changes.
 
     Raises
     ------
     ValueError
-        If it is no regular file, truncated, altered, of a newer format, or not of sknode, or the
-        device is not there.
+        If it is no regular file, truncated, altered, of a newer format, or not of sknode, if it
+        holds what no fit gives, or if the device is not there.
     OSError
         If there is no such file, or it cannot be read.
 
@@ -155,112 +146,128 @@ def load(path: str | os.PathLike, device: str | torch.device | None = None) -> B
     True
     """
     path = Path(path)
-    contents = read(path, "model")
-    try:
-        return _estimator(contents, device)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be loaded: {error}") from error
-
-
-def _estimator(contents: Contents, device: str | torch.device | None) -> BaseNetwork:
-    header = contents.header
-    make = CLASSES.get(header["class"])
-    if make is None:
-        raise ValueError(f"its class {header['class']!r} is not one of {list(CLASSES)}")
-    # Hyperparameters that an older version did not have take their defaults.
-    estimator = make()
-    parameters = {name: _decoded(value) for name, value in header["parameters"].items()}
-    _refuse_unknown("hyperparameters", set(parameters) - set(estimator.get_params(deep=False)))
-    estimator.set_params(**parameters)
-    check_params(estimator)
-    _refuse_unknown("attributes", set(header["attributes"]) - set(FITTED))
-    for name, value in header["attributes"].items():
-        setattr(estimator, name, _decoded(value))
-    estimator.net_ = _net(estimator, contents, device)
+    weights, header = read(path, "model")
+    with refused(f"{path} cannot be loaded"):
+        estimator, recipe = _described(header, weights)
+        here = device_or_cpu(estimator.device) if device is None else resolve_device(device)
+        estimator.net_ = _net(recipe, here, weights)
     if device is not None:
         estimator.set_params(device=device)
     return estimator
 
 
-def _net(estimator: Any, contents: Contents, device: str | torch.device | None) -> Net:
-    header, weights = contents.header, contents.tensors
-    dtype = DTYPES[header["dtype"]]
+def _header(estimator: BaseNetwork) -> dict[str, Any]:
+    """Return all that is in a file but the weights."""
+    parameters = estimator.get_params(deep=False)
+    recipe = estimator.net_.recipe
+    return {
+        "class": type(estimator).__name__,
+        "versions": versions(),
+        "parameters": {
+            name: encode(value, name) for name, value in parameters.items() if name not in LEFT_OUT
+        },
+        "attributes": {
+            name: encode(getattr(estimator, name), name)
+            for name in attributes_of(type(estimator))
+            if hasattr(estimator, name)
+        },
+        "network": encode(recipe.network, "network"),
+        "dtype": str(recipe.dtype).removeprefix("torch."),
+        "seed": recipe.seed,
+    }
+
+
+def _described(header: dict[str, Any], weights: dict[str, Tensor]) -> tuple[Any, Recipe]:
+    """Return the estimator that a header describes, and the recipe of its net.
+
+    All is held against what the estimators know before there is room for the weights.
+    """
+    make = CLASSES.get(header["class"])
+    if make is None:
+        raise ValueError(f"its class {header['class']!r} is not one of {list(CLASSES)}")
+    estimator: Any = make()
+    _set_parameters(estimator, header["parameters"])
+    attributes = _decoded(header["attributes"])
+    check_attributes(make, attributes)
+    vars(estimator).update(attributes)
+    recipe = _recipe(estimator, header)
+    _check_weights(estimator, recipe, weights)
+    return estimator, recipe
+
+
+def _set_parameters(estimator: BaseNetwork, found: dict[str, Any]) -> None:
+    known = set(estimator.get_params(deep=False))
+    _refuse_unknown("hyperparameters", set(found) - known)
+    # Those that an older version did not have keep their defaults.
+    kept = {name: value for name, value in found.items() if name not in LEFT_OUT}
+    estimator.set_params(**_decoded(kept))
+    check_params(estimator)
+
+
+def _decoded(values: dict[str, Any]) -> dict[str, Any]:
+    return decode({"dict": [[name, value] for name, value in values.items()]})
+
+
+def _recipe(estimator: Any, header: dict[str, Any]) -> Recipe:
+    """Return the recipe of the net.
+
+    Its network is that of the fit, whose hyperparameters may have been other ones.
+    """
+    seed, network = header["seed"], decode(header["network"])
+    if type(seed) is not int or not 0 <= seed < MOST_SEEDS:
+        raise ValueError(f"its seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
     # The number of rows only says how large batches are, which predictions do not ask.
-    recipe = estimator._recipe(dtype, n_rows=1, seed=int(header["seed"]))
-    network = _decoded(header["network"])
-    _check_network(network, recipe, estimator, weights)
-    here = device_or_cpu(estimator.device) if device is None else resolve_device(device)
-    net = make_net(recipe._replace(network=network), here)
-    net.module_.load_state_dict(weights)
-    return net
+    recipe = estimator._recipe(DTYPES[header["dtype"]], n_rows=1, seed=seed)
+    fitted = copy(estimator).set_params(**_settings(estimator, network))
+    check_params(fitted)
+    own = fitted._recipe(recipe.dtype, n_rows=1, seed=seed).network
+    _refuse_unknown("settings of the network", set(network) ^ set(own))
+    for name, value in own.items():
+        # 1, 1.0 and True are the same but to a network.
+        if repr(network[name]) != repr(value):
+            raise ValueError(f"its network has {name}={network[name]!r}, where {value!r} belong")
+    return recipe._replace(network=own)
 
 
-def _check_network(
-    network: dict[str, Any],
-    recipe: Recipe,
-    estimator: Any,
-    weights: dict[str, torch.Tensor],
-) -> None:
-    """Refuse what does not fit together, before room is made for the weights."""
-    _refuse_unknown("settings of the network", set(network) ^ set(recipe.network))
-    for name in FIXED & set(network):
-        if network[name] != recipe.network[name]:
-            raise ValueError(
-                f"its network has {name}={network[name]}, where {recipe.network[name]} belong"
-            )
-    center, scale, _ = estimator.scaling_
-    if not len(center) == len(scale) == estimator.n_features_in_:
-        raise ValueError("its scaling_ has another number of features than its network")
-    with torch.device("meta"):
-        found = recipe.build(**network).to(recipe.dtype).state_dict()
-    if {n: (w.shape, w.dtype) for n, w in found.items()} != {
-        n: (w.shape, w.dtype) for n, w in weights.items()
-    }:
+def _settings(estimator: BaseNetwork, network: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters that lead to a network."""
+    names = set(estimator.get_params(deep=False))
+    settings = {name: network[name] for name in (names - FIXED) & set(network)}
+    settings["kinetic_penalty"] = float(network["kinetic_energy"])
+    if "shared_weights" in names:
+        shared = "n_blocks" not in network
+        settings["shared_weights"] = shared
+        settings["n_blocks"] = network["n_steps" if shared else "n_blocks"]
+    return settings
+
+
+def _check_weights(estimator: Any, recipe: Recipe, weights: dict[str, Tensor]) -> None:
+    """Refuse weights that are not those of the network, before room is made for it."""
+    network = recipe.network
+    n_fields, n_hidden = network.get("n_blocks") or 1, len(network.get("hidden_layer_sizes", ()))
+    n_layers = n_fields * (n_hidden + 1) + network.get("n_downsamplings", 0)
+    expected = {}
+    # Of many layers even a network without numbers takes its time.
+    if 2 * n_layers <= len(weights):
+        with torch.device("meta"):
+            expected = recipe.build(**network).to(recipe.dtype).state_dict()
+    if _forms(expected) != _forms(weights):
         raise ValueError("its weights are not those of the network that it describes")
+    if estimator.n_parameters_ != sum(w.numel() for w in weights.values()):
+        raise ValueError("its n_parameters_ is not the number of its weights")
+
+
+def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _net(recipe: Recipe, device: torch.device, weights: dict[str, Tensor]) -> Net:
+    net = make_net(recipe, device)
+    net.module_.load_state_dict(weights)
+    net.retire()
+    return net
 
 
 def _refuse_unknown(what: str, names: set[str]) -> None:
     if names:
         raise ValueError(f"it has {what} that are not known or lacks some: {sorted(names)}")
-
-
-def _encoded(value: Any, name: str) -> Any:
-    """Return a value as JSON, which `_decoded` turns back into itself."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Scaling):
-        center, scale, clips = value
-        return {"scaling": [_encoded(center, name), _encoded(scale, name), clips]}
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufUO":
-        parts = _encoded(value.tolist(), name)
-        return {"array": parts, "dtype": value.dtype.str, "scalar": value.ndim == 0}
-    if isinstance(value, list):
-        return [_encoded(part, name) for part in value]
-    if isinstance(value, tuple):
-        return {"tuple": [_encoded(part, name) for part in value]}
-    if isinstance(value, dict):
-        return {"dict": [[_encoded(k, name), _encoded(v, name)] for k, v in value.items()]}
-    if isinstance(value, torch.device | os.PathLike):
-        return str(value)
-    raise ValueError(
-        f"{name} holds {value!r}, which only code could bring back; for a hyperparameter that "
-        f"predictions do not need, call set_params({name}=None) first, or use joblib"
-    )
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decoded(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    if "scaling" in value:
-        return Scaling(*map(_decoded, value["scaling"]))
-    if "array" in value:
-        dtype = np.dtype(value["dtype"])
-        if dtype.kind not in "biufUO":
-            raise ValueError(f"an array of {dtype} is not among what can be saved")
-        array = np.array(_decoded(value["array"]), dtype=dtype)
-        return array[()] if value["scalar"] else array
-    if "tuple" in value:
-        return tuple(_decoded(part) for part in value["tuple"])
-    return {_decoded(k): _decoded(v) for k, v in value["dict"]}

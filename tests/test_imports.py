@@ -48,7 +48,8 @@ MAP = [
         "estimators._documented",
         "estimators._prediction",
     },
-    {"estimators._checkpoint", "estimators._progress", "estimators._sklearn_callbacks"},
+    {"estimators._progress", "estimators._sklearn_callbacks", "estimators._state"},
+    {"estimators._checkpoint"},
     {"estimators._base"},
     {
         "estimators._classification",
@@ -57,9 +58,10 @@ MAP = [
         "estimators._residual",
         "estimators._rows",
     },
-    {"estimators._node"},
+    {"estimators._attributes", "estimators._node"},
     {"estimators.classifier", "estimators.image", "estimators.regressor", "estimators.resnet"},
     {"estimators"},
+    {"_encoding"},
     {"inspection", "persistence", "export", "datasets", "presets", "search_spaces", "tables"},
 ]
 HEIGHT = {name: height for height, row in enumerate(MAP) for name in row}

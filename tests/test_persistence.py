@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
@@ -20,7 +21,14 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 import sknode
-from sknode import NODEClassifier, NODERegressor, ResNetClassifier
+from sknode import (
+    NODEClassifier,
+    NODEImageClassifier,
+    NODERegressor,
+    ResNetClassifier,
+    ResNetImageClassifier,
+    ResNetRegressor,
+)
 from sknode._files import read, write
 from sknode.estimators import _training
 from tests.problems import CLASSICAL
@@ -58,11 +66,20 @@ MODELS = {
         shared_weights=True, lift="identity", head="identity", max_epochs=3, random_state=0
     ).fit(*IRIS),
     "quantile": lambda: NODERegressor(**QUICK, loss="quantile", quantile=0.3).fit(*DIABETES),
+    "wide names": lambda: classifier().fit(IRIS[0], NAMES.astype("<U200")),
+    "one class": lambda: classifier().fit(IRIS[0], np.full(150, 7)),
+    "sparse": lambda: NODEClassifier(max_epochs=1).fit(sparse.csr_array(IRIS[0]), IRIS[1]),
+    "in parts": lambda: classifier().partial_fit(*IRIS, classes=[0, 1, 2]).partial_fit(*IRIS),
+    "images": lambda: NODEImageClassifier(image_shape=(2, 2), max_epochs=1).fit(*IRIS),
+    "residual images": lambda: ResNetImageClassifier(
+        image_shape=(2, 2), n_downsamplings=1, max_epochs=1
+    ).fit(*IRIS),
+    "residual regressor": lambda: ResNetRegressor(max_epochs=1).fit(*DIABETES),
 }
 
 
 def outputs(model):
-    X = DIABETES[0] if isinstance(model, NODERegressor) else IRIS[0]
+    X = IRIS[0] if isinstance(model, ClassifierMixin) else DIABETES[0]
     if hasattr(model, "feature_names_in_"):
         X = frame(X, model.feature_names_in_)
     last = model.predict_proba(X) if isinstance(model, ClassifierMixin) else model.predict(X)
@@ -137,6 +154,25 @@ def test_the_state_of_an_optimizer_keeps_its_precision(go_on):
     kept = next(iter(go_on(model).net_.optimizer_.state.values()))
     assert kept["mu_product"].dtype == torch.float32
     assert kept["exp_avg"].dtype == torch.float64
+
+
+LATER = {
+    "residual": {"shared_weights": True, "n_blocks": 7, "hidden_layer_sizes": (3, 3)},
+    "shared": {"shared_weights": False, "n_blocks": 2, "kinetic_penalty": 0.0},
+    "classes": {"solver": "rk4", "n_steps": 5, "kinetic_penalty": 1.0, "tolerance": 0.1},
+    "lifted": {"lift": "periodic", "augment_dim": 0, "time_dependent": True, "n_members": 3},
+    "images": {"n_filters": 3, "n_downsamplings": 1, "augment_dim": 1, "image_shape": (1, 4)},
+    "poisson": {"loss": "squared_error", "scaling": None, "dtype": "float32"},
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_hyperparameters_that_were_set_after_the_fit_are_kept_and_change_no_prediction(name, path):
+    model = MODELS[name]().set_params(**LATER[name])
+    sknode.save(model, path)
+    loaded = sknode.load(path)
+    assert loaded.get_params() == model.get_params()
+    assert outputs(loaded) == outputs(model)
 
 
 def test_a_loaded_estimator_can_go_on_learning(path):
@@ -273,11 +309,31 @@ def test_hyperparameters_that_only_code_could_bring_back_are_named(path, name, v
     assert not path.exists()
 
 
-def test_paths_and_devices_are_saved_by_their_names(path, tmp_path):
-    model = classifier(checkpoint=tmp_path / "state", device=torch.device("cpu")).fit(*IRIS)
+def test_a_device_is_saved_by_its_name(path):
+    sknode.save(classifier(device=torch.device("cpu")).fit(*IRIS), path)
+    assert sknode.load(path).device == "cpu"
+
+
+def test_a_loaded_estimator_writes_no_checkpoint(path, tmp_path):
+    model = classifier(checkpoint=tmp_path / "state").fit(*IRIS)
     sknode.save(model, path)
+    assert "checkpoint" not in read(path, "model").header["parameters"]
+    altered(path, lambda h, t: h["parameters"].update(checkpoint=str(tmp_path / "elsewhere")))
     loaded = sknode.load(path)
-    assert (loaded.checkpoint, loaded.device) == (str(tmp_path / "state"), "cpu")
+    assert loaded.get_params() == {**model.get_params(), "checkpoint": None}
+    loaded.fit(*IRIS)
+    assert sorted(os.listdir(tmp_path)) == ["model.safetensors", "state"]
+
+
+def test_what_could_not_be_loaded_is_not_saved(path):
+    padded = MODELS["names"]()
+    padded.classes_ = padded.classes_.astype("<U2000000")
+    with pytest.raises(ValueError, match=r"cannot be saved: an array of texts takes more than"):
+        sknode.save(padded, path)
+    wrong = MODELS["classes"]().set_params(max_epochs=-1)
+    with pytest.raises(ValueError, match="cannot be saved: max_epochs must be a positive integer"):
+        sknode.save(wrong, path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("where", ["folder", "missing/model"])
@@ -304,6 +360,18 @@ def altered(path, change):
     write(path, "model", tensors, header)
 
 
+def set_network(header, name, value):
+    pairs = header["network"]["dict"]
+    header["network"]["dict"] = [pair if pair[0] != name else [name, value] for pair in pairs]
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 CHANGES = {
     "class": (lambda h, t: h.update({"class": "MLPClassifier"}), "is not one of"),
     "no class": (lambda h, t: h.pop("class"), "class"),
@@ -323,9 +391,9 @@ CHANGES = {
         lambda h, t: [
             pair.__setitem__(1, "sin") for pair in h["network"]["dict"] if pair[0] == "activation"
         ],
-        "activation='sin' is not known",
+        "activation must be one of .*, got 'sin'",
     ),
-    "features": (lambda h, t: h["attributes"].update(n_features_in_=3), "n_features=4"),
+    "features": (lambda h, t: h["attributes"].update(n_features_in_=3), "its scaling_ must be"),
     "classes": (
         lambda h, t: h["attributes"]["classes_"].update(array=[0, 1, 2, 3]), "n_outputs=3"
     ),
@@ -336,6 +404,50 @@ CHANGES = {
         lambda h, t: h["attributes"]["classes_"].update(dtype="V8"), "not among what can be saved"
     ),
     "dtype": (lambda h, t: h.update(dtype="float16"), "cannot be loaded"),
+    "steps": (lambda h, t: set_network(h, "n_steps", 10**9), "n_steps must be a positive"),
+    "limit": (lambda h, t: set_network(h, "max_steps", 2**31), "max_steps must be a positive"),
+    "energy": (lambda h, t: set_network(h, "kinetic_energy", "os.system"), "os.system"),
+    "number": (lambda h, t: set_network(h, "kinetic_energy", 1), "kinetic_energy=1, where True"),
+    "layers": (lambda h, t: set_network(h, "hidden_layer_sizes", [1] * 500_000), "weights are not"),
+    "room": (
+        lambda h, t: h["attributes"]["classes_"].update(array=list("abc"), dtype="<U500000000"),
+        "an array of texts takes more",
+    ),
+    "room of a weight": (
+        lambda h, t: h["parameters"].update(
+            class_weight={"dict": [[{"array": "a", "dtype": "<U500000000", "scalar": True}, 1.0]]}
+        ),
+        "an array of texts takes more",
+    ),
+    "rounded": (
+        lambda h, t: h["attributes"]["classes_"].update(array=[0, 0.5, 1]), "does not hold"
+    ),
+    "missing": (lambda h, t: h["attributes"].pop("loss_"), "lacks some.*loss_"),
+    "of another": (lambda h, t: h["attributes"].update(link_="log"), "not known.*link_"),
+    "epochs": (lambda h, t: h["attributes"].update(n_iter_=2), "its n_iter_ must be the number"),
+    "history": (
+        lambda h, t: h["attributes"]["history_"][1]["dict"].pop(), "its history_ must be"
+    ),
+    "loss": (lambda h, t: h["attributes"].update(loss_=float("nan")), "its loss_ must be"),
+    "best": (lambda h, t: h["attributes"].update(best_epoch_=4), "its best_epoch_ must be one"),
+    "number of weights": (
+        lambda h, t: h["attributes"].update(n_parameters_=1), "not the number of its weights"
+    ),
+    "order": (
+        lambda h, t: h["attributes"]["classes_"].update(array=[2, 1, 0]), "its classes_ must be"
+    ),
+    "target": (
+        lambda h, t: h["attributes"].update(target_type_="binary"), "its target_type_ must be"
+    ),
+    "scale": (
+        lambda h, t: h["attributes"]["scaling_"]["scaling"][1].update(array=[1.0, 1.0, 1.0, 0.0]),
+        "its scaling_ must be",
+    ),
+    "infinite seed": (lambda h, t: h.update(seed=float("inf")), "its seed must be"),
+    "unhashable": (lambda h, t: h.update({"class": ["NODEClassifier"]}), "cannot be loaded"),
+    "deep": (
+        lambda h, t: h["parameters"].update(callbacks=nested(900)), "recursion|callbacks must be"
+    ),
     "precision": (lambda h, t: h.update(dtype="float32"), "weights are not those"),
     "missing weight": (lambda h, t: t.pop("head.bias"), "weights are not those"),
     "more weights": (lambda h, t: t.update(extra=torch.ones(1)), "weights are not those"),
@@ -351,6 +463,15 @@ def test_contents_that_do_not_fit_are_refused(name, path):
     sknode.save(MODELS["classes"](), path)
     altered(path, change)
     with pytest.raises(ValueError, match=message):
+        sknode.load(path)
+
+
+def test_blocks_are_not_built_before_they_are_counted(path, monkeypatch):
+    sknode.save(MODELS["residual"](), path)
+    altered(path, lambda h, t: set_network(h, "n_blocks", 20_000))
+    monkeypatch.setattr(_training, "make_net", None)
+    monkeypatch.setattr("sknode.modules.NODENetwork.__init__", None)
+    with pytest.raises(ValueError, match="its weights are not those of the network"):
         sknode.load(path)
 
 

@@ -1,0 +1,171 @@
+"""What a fit leaves in an estimator: of each attribute, what it must be.
+
+`check_attributes` holds to it what comes from a file.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from reprlib import repr as shortened
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._base import ENTRIES
+from ._classification import MULTILABEL
+from ._scaling import Scaling
+
+__all__ = ["ATTRIBUTES", "attributes_of", "check_attributes"]
+
+# X has names of its columns or not, and there are rows to validate by or not.
+OPTIONAL = {"feature_names_in_"}
+VALIDATION = {"validation_loss", "validation_score"}
+
+Attributes = Mapping[str, Any]
+
+
+class Attribute(NamedTuple):
+    """One attribute.
+
+    Attributes
+    ----------
+    must_be : str
+        Its constraint in words, for "`name` must be ...".
+    allowed : callable
+        Whether a value satisfies the constraint, given all attributes. Those that are further up
+        in the table have been found to be right by then.
+    """
+
+    must_be: str
+    allowed: Callable[[Any, Attributes], bool]
+
+
+def _integer(value: Any, least: int, most: float = math.inf) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _array(value: Any, kinds: str, length: int) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in kinds and value.shape == (length,)
+
+
+def _ascending(value: np.ndarray) -> bool:
+    return np.array_equal(np.unique(value), value)
+
+
+def _names(value: Any, of: Attributes) -> bool:
+    return _array(value, "O", of["n_features_in_"]) and all(type(name) is str for name in value)
+
+
+def _scaling(value: Any, length: int) -> bool:
+    if not isinstance(value, Scaling) or type(value.clips) is not bool:
+        return False
+    numbers = (value.center, value.scale)
+    if not all(_array(part, "f", length) and np.isfinite(part).all() for part in numbers):
+        return False
+    return all(part.dtype == np.float64 for part in numbers) and bool((value.scale > 0).all())
+
+
+def _target_scaling(value: Any, of: Attributes) -> bool:
+    length = len(value.center)
+    return length > 0 and _scaling(value, length) and not value.clips
+
+
+def _periodic_features(value: Any, of: Attributes) -> bool:
+    if not _array(value, "i", len(value)) or not _ascending(value):
+        return False
+    return not value.size or bool(value[0] >= 0 and value[-1] < of["n_features_in_"])
+
+
+def _image_shape(value: Any, of: Attributes) -> bool:
+    sizes = type(value) is tuple and len(value) == 3 and all(_integer(n, 1) for n in value)
+    return sizes and math.prod(value) == of["n_features_in_"]
+
+
+def _classes(value: Any, of: Attributes) -> bool:
+    if not _array(value, "biufUO", len(value)) or not value.size:
+        return False
+    labels = value.dtype.kind != "O" or {*map(type, value)} <= {str, int, float, bool}
+    return labels and _ascending(value)
+
+
+def _target_type(value: Any, of: Attributes) -> bool:
+    classes = of["classes_"]
+    if value == MULTILABEL:
+        return classes.dtype.kind == "i" and np.array_equal(classes, np.arange(len(classes)))
+    return value == ("binary" if len(classes) == 2 else "multiclass")
+
+
+def _history(value: Any, of: Attributes) -> bool:
+    epochs = type(value) is list and len(value) > 0
+    return epochs and all(_epoch(entry, number) for number, entry in enumerate(value, 1))
+
+
+def _epoch(entry: dict[str, Any], number: int) -> bool:
+    if not {"epoch", *ENTRIES} - VALIDATION <= set(entry) <= {"epoch", *ENTRIES}:
+        return False
+    if not _integer(entry["epoch"], number, number):
+        return False
+    # A validation that fails has an infinite loss, and a score that is not a number.
+    return all(
+        type(value) in (int, float) if name in VALIDATION else _number(value)
+        for name, value in entry.items()
+    )
+
+
+def _loss(value: Any, of: Attributes) -> bool:
+    return _number(value) and value == of["history_"][of["best_epoch_"] - 1]["loss"]
+
+
+# An attribute comes after those that it depends on.
+ATTRIBUTES: dict[str, Attribute] = {
+    "n_features_in_": Attribute("a positive integer", lambda value, of: _integer(value, 1)),
+    "feature_names_in_": Attribute("an array of one string for each feature", _names),
+    "scaling_": Attribute(
+        "a finite center and a positive scale for each feature, and whether it clips",
+        lambda value, of: _scaling(value, of["n_features_in_"]),
+    ),
+    "periodic_features_": Attribute("an array of features in ascending order", _periodic_features),
+    "image_shape_": Attribute(
+        "a tuple of three positive integers, whose product is the number of features", _image_shape
+    ),
+    "classes_": Attribute("an array of labels in ascending order", _classes),
+    "target_type_": Attribute(
+        f"'binary' for two classes, else 'multiclass', or {MULTILABEL!r} for columns", _target_type
+    ),
+    "target_scaling_": Attribute(
+        "a finite center and a positive scale for each target, without clipping", _target_scaling
+    ),
+    "link_": Attribute("'identity' or 'log'", lambda value, of: value in ("identity", "log")),
+    "history_": Attribute("a list with the numbers of each epoch", _history),
+    "n_iter_": Attribute(
+        "the number of epochs",
+        lambda value, of: _integer(value, len(of["history_"]), len(of["history_"])),
+    ),
+    "best_epoch_": Attribute(
+        "one of the epochs", lambda value, of: _integer(value, 1, of["n_iter_"])
+    ),
+    "loss_": Attribute("the loss of the best epoch", _loss),
+    "n_parameters_": Attribute("a positive integer", lambda value, of: _integer(value, 1)),
+}
+
+
+def attributes_of(estimator: type) -> list[str]:
+    """Return the names of all attributes that a class of estimators may fit, less the net."""
+    own = {name for base in estimator.__mro__ for name in inspect.get_annotations(base)}
+    return [name for name in ATTRIBUTES if name in own]
+
+
+def check_attributes(estimator: type, attributes: dict[str, Any]) -> None:
+    """Raise a ValueError if attributes are not those that a class of estimators fits."""
+    own = set(attributes_of(estimator))
+    strange = set(attributes) - own | own - OPTIONAL - set(attributes)
+    if strange:
+        raise ValueError(f"it has attributes that are not known or lacks some: {sorted(strange)}")
+    for name, attribute in ATTRIBUTES.items():
+        if name in attributes and not attribute.allowed(attributes[name], attributes):
+            found = shortened(attributes[name])
+            raise ValueError(f"its {name} must be {attribute.must_be}, got {found}")
