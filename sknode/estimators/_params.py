@@ -422,8 +422,8 @@ PARAMETERS: dict[str, Parameter] = {
         lambda value: value is None or isinstance(value, str | os.PathLike),
         "File that holds the state of the training, as of the last `checkpoint_interval` epochs "
         "and in the end. If it is there, `fit` with the same data and hyperparameters goes on from "
-        "it, and ends bit for bit where it would have without interruption. The state of "
-        "`callbacks` is not in it.",
+        "it, and ends bit for bit where it would have without interruption; one that has ended is "
+        "only read. The state of `callbacks` is not in it, and `save` does not keep the path.",
     ),
     "checkpoint_interval": Parameter(
         "int",
