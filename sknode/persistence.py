@@ -262,9 +262,9 @@ def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtyp
 
 
 def _net(recipe: Recipe, device: torch.device, weights: dict[str, Tensor]) -> Net:
-    net = make_net(recipe, device)
+    # An average of the weights is of use to a training alone, and takes as much room as they do.
+    net = make_net(recipe._replace(ema_decay=None), device)
     net.module_.load_state_dict(weights)
-    net.retire()
     return net
 
 
