@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_diabetes, load_iris
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from torch.optim.lr_scheduler import OneCycleLR
 
 from sknode import NODEClassifier, NODERegressor, TrainingWarning, _files
 from sknode._files import read
@@ -78,6 +79,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path, epoch
         {"optimizer": "sgd"},
         {"optimizer": torch.optim.RMSprop},
         {"optimizer": torch.optim.NAdam},
+        {"optimizer": torch.optim.Adafactor},
         {"solver": "bosh3", "adjoint": "continuous", "augment_dim": 2},
         {"adjoint": None, "dtype": "float32"},
         {"solver": "rk4", "lift": "linear"},
@@ -121,6 +123,21 @@ def test_sparse_rows_are_resumed(tmp_path):
     assert numbers(resumed) == numbers(straight)
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        LRScheduler(OneCycleLR, max_lr=0.1, total_steps=99, step_every="batch"),
+        LRScheduler("StepLR", step_size=2),
+        EpochScoring(lambda net, *_: 0.5, name="score", use_caching=False),
+    ],
+)
+def test_what_callbacks_write_down_is_no_hindrance(tmp_path, policy):
+    settings = {**QUICK, "schedule": "constant", "checkpoint": tmp_path / "x"}
+    with pytest.raises(CutOffError):
+        NODEClassifier(**settings, checkpoint_interval=2, callbacks=[policy, CutOff(5)]).fit(*IRIS)
+    assert NODEClassifier(**settings, callbacks=[policy]).fit(*IRIS).n_iter_ == 8
+
+
 class SpoilOnce(Callback):
     """Ruins the weights at the end of an epoch, as a step into the blue would."""
 
@@ -149,6 +166,20 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     again = NODEClassifier(**settings, callbacks=[CutOff(1)]).fit(*IRIS)
     assert time.perf_counter() - started < 5
     assert numbers(again) == numbers(first)
+
+
+def test_a_finished_training_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    settings = {**QUICK, "checkpoint": tmp_path / "x", "checkpoint_interval": 2}
+    with pytest.raises(CutOffError):
+        NODEClassifier(**settings, callbacks=[CutOff(5)]).fit(*IRIS)
+    monkeypatch.setattr(_files.os, "access", lambda *args: False)
+    with pytest.raises(ValueError, match="cannot be written to"):
+        NODEClassifier(**settings).fit(*IRIS)
+    monkeypatch.undo()
+    first = NODEClassifier(**settings).fit(*IRIS)
+    monkeypatch.setattr(_files.os, "access", lambda *args: False)
+    monkeypatch.setattr(_files, "write_bytes", None)
+    assert numbers(NODEClassifier(**settings).fit(*IRIS)) == numbers(first)
 
 
 def test_a_warm_start_has_a_checkpoint_of_its_own_kind(tmp_path):
@@ -246,6 +277,89 @@ def test_a_checkpoint_with_a_right_checksum_and_wrong_contents_is_refused(tmp_pa
         with pytest.raises(ValueError, match=r"delete it"):
             model.fit(*IRIS)
     assert model.n_iter_ == QUICK["max_epochs"]
+
+
+def set_group(header, tensors, **values):
+    header["optimizer"]["groups"][0].update(values)
+
+
+# Of a training with early stopping that was cut off.
+FORGERIES = {
+    "seed": lambda h, t: h.update(seed=float("inf")),
+    "negative seed": lambda h, t: h.update(seed=-1),
+    "end": lambda h, t: h.update(ended=1),
+    "identity": lambda h, t: h.update(identity=[]),
+    "rate": lambda h, t: set_group(h, t, lr=float("nan")),
+    "text": lambda h, t: set_group(h, t, lr="0.1"),
+    "switch": lambda h, t: set_group(h, t, capturable=True),
+    "params": lambda h, t: set_group(h, t, params=3),
+    "group": lambda h, t: h["optimizer"]["groups"].pop(),
+    "state": lambda h, t: h["optimizer"].update(state={"0.more": 1}),
+    "method": lambda h, t: h["early_stopping"].update(on_epoch_end=None),
+    "class": lambda h, t: h["early_stopping"].update(__class__="os.system"),
+    "best epoch": lambda h, t: h["early_stopping"].update(best_epoch=10**9),
+    "best loss": lambda h, t: h["early_stopping"].update(best_loss=float("nan")),
+    "misses": lambda h, t: h["early_stopping"].update(n_misses=-1),
+    "retries": lambda h, t: h.update(n_retries="0"),
+    "updates": lambda h, t: h.update(n_updates=-1),
+    "probation": lambda h, t: h.update(on_probation=1),
+    "first step": lambda h, t: h.update(first_step=-0.1),
+    "no history": lambda h, t: h.update(history=[]),
+    "long history": lambda h, t: h["history"].extend(h["history"] * 10),
+    "batches": lambda h, t: h["history"][0].update(batches=1),
+    "list": lambda h, t: h["history"][0].update(more=[1]),
+    "epoch": lambda h, t: h["history"][0].pop("train_loss"),
+    "validation": lambda h, t: h["history"][0].update(valid_loss=None),
+    "generator": lambda h, t: t.update(generator=torch.zeros(5, dtype=torch.uint8)),
+    "generator's state": lambda h, t: t["generator"].fill_(255),
+    "step": lambda h, t: t["optimizer.0.step"].fill_(-1),
+    "mean": lambda h, t: t.update({"optimizer.0.exp_avg": torch.zeros(1)}),
+    "precision": lambda h, t: t.update({"module.head.bias": torch.zeros(3).half()}),
+    "last good": lambda h, t: t.update({"last_good.99": torch.zeros(1)}),
+    "average": lambda h, t: t.update({"average.0": torch.zeros(1)}),
+    "best": lambda h, t: t.update({"best.more": torch.zeros(1)}),
+    "step size": lambda h, t: t.update(first_step=torch.tensor(float("nan"))),
+    "more": lambda h, t: t.update(more=torch.zeros(1)),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_checkpoint_is_refused_and_leaves_no_trace(tmp_path, name):
+    path = tmp_path / "x"
+    settings = {**QUICK, "checkpoint": path, "checkpoint_interval": 2, "early_stopping": True}
+    with pytest.raises(CutOffError):
+        NODEClassifier(**settings, callbacks=[CutOff(5)]).fit(*IRIS)
+    tensors, header = read(path, "checkpoint")
+    del header["kind"], header["format"]
+    FORGERIES[name](header, tensors)
+    _files.write(path, "checkpoint", tensors, header)
+    before, model = path.read_bytes(), NODEClassifier(**settings)
+    with pytest.raises(ValueError, match="delete it"):
+        model.fit(*IRIS)
+    assert vars(model) == vars(NODEClassifier(**settings))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("n", [240, 255])
+def test_a_long_name_is_good_for_a_checkpoint(tmp_path, n):
+    path = tmp_path / ("n" * n)
+    assert NODEClassifier(**QUICK, checkpoint=path).fit(*IRIS).n_iter_ == 8
+    assert os.listdir(tmp_path) == ["n" * n]
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "a\0b"], ids=["long", "NUL"])
+def test_an_impossible_name_is_refused_before_training(tmp_path, name):
+    with pytest.raises(ValueError, match="cannot be a file"):
+        NODEClassifier(**QUICK, checkpoint=tmp_path / name, callbacks=[CutOff(1)]).fit(*IRIS)
+
+
+def test_a_checkpoint_is_written_to_where_a_link_leads(tmp_path):
+    (tmp_path / "link").symlink_to("state")
+    model = NODEClassifier(**QUICK, checkpoint=tmp_path / "link").fit(*IRIS)
+    assert (tmp_path / "link").is_symlink()
+    assert numbers(NODEClassifier(**QUICK, checkpoint=tmp_path / "state").fit(*IRIS)) == numbers(
+        model
+    )
 
 
 def test_a_place_where_no_checkpoint_can_be_is_refused_before_training(tmp_path):
