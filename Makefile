@@ -33,13 +33,15 @@ test: lint
 	$(BIN)/pytest -n 2
 
 # What takes too long for every run: 2,000 random fits with random hyperparameters on random data,
-# 50 trainings that are killed again and again, and scikit-learn's checks of the slow preset.
+# 2,000 forged files, 50 trainings that are killed again and again, and scikit-learn's checks of the
+# slow preset.
 fuzz: export SKNODE_FUZZ := 2000
 fuzz: export SKNODE_KILLS := 50
 fuzz: export OMP_NUM_THREADS := 1
 fuzz: export MKL_NUM_THREADS := 1
 fuzz: env
-	$(BIN)/pytest -n 2 tests/estimators/test_fuzz.py tests/estimators/test_checkpoint.py
+	$(BIN)/pytest -n 2 tests/estimators/test_fuzz.py tests/estimators/test_checkpoint.py \
+	  tests/test_forged_files.py
 	$(BIN)/pytest -n 2 tests/estimators/test_contract.py -k presets
 
 # The wheel with and without a compiler, each installed in an environment of its own, which sees

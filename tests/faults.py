@@ -12,7 +12,7 @@ from sknode import NODEClassifier
 
 # Children are forked from a server that has imported all this, not from the tests' own process.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.faults"])
+CONTEXT.set_forkserver_preload(["tests.faults", "tests.forgery"])
 
 INTERVAL = 3
 SETTINGS = {
