@@ -283,6 +283,19 @@ def set_group(header, tensors, **values):
     header["optimizer"]["groups"][0].update(values)
 
 
+def test_a_torch_with_fewer_settings_may_have_written_a_checkpoint(tmp_path):
+    settings = {**QUICK, "checkpoint": tmp_path / "x", "checkpoint_interval": 2}
+    with pytest.raises(CutOffError):
+        NODEClassifier(**settings, callbacks=[CutOff(5)]).fit(*IRIS)
+    tensors, header = read(tmp_path / "x", "checkpoint")
+    del header["kind"], header["format"]
+    for group in header["optimizer"]["groups"]:
+        del group["maximize"]
+    _files.write(tmp_path / "x", "checkpoint", tensors, header)
+    resumed = NODEClassifier(**settings).fit(*IRIS)
+    assert numbers(resumed) == numbers(NODEClassifier(**QUICK).fit(*IRIS))
+
+
 # Of a training with early stopping that was cut off.
 FORGERIES = {
     "seed": lambda h, t: h.update(seed=float("inf")),
