@@ -36,7 +36,7 @@ ROWS = {**QUICK, "hidden_layer_sizes": (6,), "lift_dim": 5, "n_members": 2}
 IMAGES = {**QUICK, "n_filters": 3, "image_shape": (2, 2), "n_downsamplings": 1}
 # Neither a hostile size nor a hostile number of steps is the fault of a file that says it openly,
 # but a fit with it takes its time.
-SIZES = {"max_epochs", "max_steps", "n_steps", "n_blocks", *ROWS, *IMAGES}
+SIZES = {"max_steps", "n_steps", "n_blocks", "augment_dim", *ROWS, *IMAGES}
 ESTIMATORS: dict[str, dict[str, Any]] = {
     "NODEClassifier": {**ROWS, "early_stopping": True, "class_weight": {0: 1.0, 1: 2.0}},
     "NODERegressor": {**ROWS, "solver": "dopri5", "tolerance": (1e-2, 1e-3), "max_steps": 50},
