@@ -16,7 +16,7 @@ from ._files import check_writable, read, refused, write
 from ._versions import versions
 from .estimators._attributes import attributes_of, check_attributes
 from .estimators._base import BaseNetwork
-from .estimators._params import check_params, device_or_cpu, resolve_device
+from .estimators._params import N_SEEDS, check_params, device_or_cpu, resolve_device
 from .estimators._training import Net, Recipe, make_net
 
 __all__ = ["load", "save"]
@@ -29,7 +29,6 @@ LEFT_OUT = {"checkpoint"}
 # What of a network is told by the data.
 FIXED = {"n_features", "n_outputs", "periodic_features", "image_shape"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-MOST_SEEDS = 2**32
 
 
 def save(estimator: BaseNetwork, path: str | os.PathLike) -> None:
@@ -214,7 +213,7 @@ def _recipe(estimator: Any, header: dict[str, Any]) -> Recipe:
     Its network is that of the fit, whose hyperparameters may have been other ones.
     """
     seed, network = header["seed"], decode(header["network"])
-    if type(seed) is not int or not 0 <= seed < MOST_SEEDS:
+    if type(seed) is not int or not 0 <= seed < N_SEEDS:
         raise ValueError(f"its seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
     # The number of rows only says how large batches are, which predictions do not ask.
     recipe = estimator._recipe(DTYPES[header["dtype"]], n_rows=1, seed=seed)

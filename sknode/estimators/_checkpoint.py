@@ -9,6 +9,7 @@ from skorch.callbacks import Callback
 
 from .._files import check_writable, read, refused, resolve, write
 from ._data import TrainingSet, digest_of
+from ._params import N_SEEDS
 from ._state import resume, state_of
 from ._training import Net
 
@@ -18,7 +19,6 @@ __all__ = ["Checkpointer"]
 # They change nothing about what is learned.
 IRRELEVANT = ("callbacks", "checkpoint", "checkpoint_interval", "device", "verbose")
 KINDS = {"identity": dict, "seed": int, "ended": bool}
-MOST_SEEDS = 2**32
 
 
 class Checkpointer(Callback):
@@ -55,7 +55,7 @@ class Checkpointer(Callback):
         if self.saved is not None:
             header = self.saved.header
             kinds = {name: type(header.get(name)) for name in KINDS}
-            if kinds != KINDS or not 0 <= header["seed"] < MOST_SEEDS:
+            if kinds != KINDS or not 0 <= header["seed"] < N_SEEDS:
                 raise ValueError(f"{path} is not a checkpoint of a training; delete it")
         if not self.ended:
             check_writable(path)

@@ -27,6 +27,7 @@ from ._scaling import SCALINGS
 from ._schedule import SCHEDULES
 
 __all__ = [
+    "N_SEEDS",
     "PARAMETERS",
     "Parameter",
     "check_params",
@@ -36,6 +37,7 @@ __all__ = [
     "with_parameters",
 ]
 
+N_SEEDS = 2**32
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "float64")
 
@@ -121,7 +123,7 @@ def _class_weight(value: Any) -> bool:
 def _random_state(value: Any) -> bool:
     if isinstance(value, np.random.RandomState) or value is None:
         return True
-    return is_integer(value, 0, 2**32 - 1)
+    return is_integer(value, 0, N_SEEDS - 1)
 
 
 def _choices(names: Any) -> str:
