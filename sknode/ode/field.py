@@ -357,14 +357,8 @@ class DenseForm(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Numbers of inputs of the layers, and of outputs of the last.
-
-        Raises
-        ------
-        ValueError
-            If the layers do not lead from the state (and the time) to its derivative.
-        """
-        # Engines trust them with the memory.
+        """Numbers of inputs of the layers, and of outputs of the last."""
+        # Engines trust them with the memory, so layers that do not fit are refused here.
         return _sizes(tuple(p.shape for p in self.parameters), self.time_dependent)
 
     def check_states(self, z0: Tensor) -> None:

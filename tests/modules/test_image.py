@@ -87,6 +87,6 @@ def test_the_papers_networks_have_the_size_that_the_papers_say():
 
 
 def test_fewer_large_images_are_run_at_once():
-    small, large = (ImageNetwork((1, n, n), 2, n_filters=16) for n in (28, 280))
+    small, large = (ImageNetwork((1, n, n), 2, n_filters=16) for n in (8, 80))
     assert small.rows_at_a_time == pytest.approx(100 * large.rows_at_a_time, rel=0.1)
     assert ImageNetwork((1, 1, 2**20), 2, n_filters=64).rows_at_a_time == 1
