@@ -75,7 +75,8 @@ class ConvField(nn.Module):
     n_filters : int, default=64
         Number of channels between the convolutions.
     activation : {"relu", "softplus", "silu", "tanh"}, default="relu"
-        Between the convolutions; the last is linear.
+        Between the convolutions; the last is linear. At the kink of relu adaptive solvers err by
+        more than their tolerance.
     time_dependent : bool, default=True
         Whether t is an input beside z.
     generator : torch.Generator or None, default=None

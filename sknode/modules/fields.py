@@ -26,7 +26,8 @@ class MLPField(nn.Module):
     hidden_layer_sizes : sequence of int, default=(64, 64)
         Widths of the hidden layers; empty for a linear field.
     activation : {"tanh", "silu", "softplus", "relu"}, default="tanh"
-        Between the layers; the last is linear.
+        Between the layers; the last is linear. At the kink of relu adaptive solvers err by more
+        than their tolerance.
     time_dependent : bool, default=True
         Whether t is an input beside z.
     n_members : int, default=1
