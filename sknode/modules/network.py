@@ -98,7 +98,7 @@ class NODENetwork(nn.Module):
 
     # Bounds the memory of what is done with all rows. They do not depend on each other, so neither
     # does what comes of them on this number.
-    rows_at_a_time = 4096
+    rows_at_a_time = 2048
 
     def __init__(
         self,
