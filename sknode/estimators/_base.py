@@ -311,13 +311,14 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if getattr(y, "hasnans", False):
             # Of pandas' own missing values scikit-learn only says that they are ambiguous.
             raise ValueError("Input y contains NaN.")
-        with np.errstate(**LARGE):
+        with _large_numbers():
             X = self._as_matrix(X, learn=learn)
             X, y = validate_data(self, X, y, **FORM, multi_output=True, reset=learn)
         y = y.toarray() if sparse.issparse(y) else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        y = self._check_target(y)
+        with _large_numbers():
+            y = self._check_target(y)
         if sample_weight is not None:
             sample_weight = relative(
                 _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -502,7 +503,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _check_rows(self, X):
         """Return rows to predict as an array, or a matrix in CSR format, of floats."""
-        with np.errstate(**LARGE):
+        with _large_numbers():
             return validate_data(self, self._as_matrix(X, learn=False), **FORM, reset=False)
 
     def _run(
@@ -535,6 +536,16 @@ def _unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+@contextmanager
+def _large_numbers() -> Iterator[None]:
+    """Let scikit-learn look at numbers of any size, and refuse those that are none to numpy."""
+    try:
+        with np.errstate(**LARGE):
+            yield
+    except OverflowError as error:
+        raise ValueError(f"X and y must hold numbers that a float can hold: {error}") from error
 
 
 def relative(weight: np.ndarray) -> np.ndarray:

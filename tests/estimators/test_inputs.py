@@ -821,3 +821,13 @@ def test_classes_that_do_not_fit_the_labels_are_refused(classes, message):
 def test_as_many_classes_as_labels_must_be_named():
     with pytest.raises(ValueError, match="classes"):
         classifier().partial_fit(X, INDICATORS, classes=[0, 1])
+
+
+@BOTH
+def test_integers_beyond_the_largest_float_are_refused(estimator, y):
+    huge = [[10**400, 1], [2, 3]]
+    with pytest.raises(ValueError, match="must hold numbers that a float can hold"):
+        estimator(**TINY).fit(huge, y[:2])
+    model = estimator(**TINY).fit(X[:20, :2], y[:20])
+    with pytest.raises(ValueError, match="must hold numbers that a float can hold"):
+        model.predict(huge)
