@@ -1,7 +1,7 @@
 """What a fresh process pays: importing sknode, and the first fit beside the second.
 
-Every figure is that of processes of their own, which take turns; medians. An import's is the wall
-time of the whole process less that of one that does nothing.
+Every figure is that of processes of their own, which take turns; medians. Python itself has started
+when the clock does.
 
     python benchmarks/cold.py [--runs 7]
 """
@@ -11,7 +11,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 
 import sklearn
 import torch
@@ -19,7 +18,6 @@ import torch
 import sknode
 
 IMPORTS = {
-    "nothing": "pass",
     "torch": "import torch",
     "torch and scikit-learn": "import torch, sklearn.base",
     "sknode": "import sknode",
@@ -27,6 +25,12 @@ IMPORTS = {
     "sknode.modules": "import sknode.modules",
     "the estimators": "from sknode import NODEClassifier",
 }
+CLOCK = """
+import time
+start = time.perf_counter()
+{code}
+print(time.perf_counter() - start)
+"""
 FITS = """
 import time
 from sklearn.datasets import load_iris
@@ -44,18 +48,21 @@ ESTIMATORS = {
 }
 
 
+def printed(code: str) -> list[float]:
+    """Return the numbers that a process prints."""
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return [float(number) for number in run.stdout.split()]
+
+
 def seconds(code: str) -> float:
-    """Return the wall time of a process."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - start
+    """Return what code takes in a process of its own."""
+    (found,) = printed(CLOCK.format(code=code))
+    return found
 
 
 def two_fits(name: str) -> tuple[float, float]:
     """Return the seconds of the first and the second fit of a process."""
-    code = FITS.format(name=name, settings=ESTIMATORS[name])
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    first, second = map(float, run.stdout.split())
+    first, second = printed(FITS.format(name=name, settings=ESTIMATORS[name]))
     return first, second
 
 
@@ -71,10 +78,9 @@ def main() -> None:
             imports[name].append(seconds(code))
         for name, found in fits.items():
             found.append(two_fits(name))
-    nothing = statistics.median(imports.pop("nothing"))
     print("| import | s |\n|---|---|")
     for name, found in imports.items():
-        print(f"| {name} | {statistics.median(found) - nothing:.2f} |")
+        print(f"| {name} | {statistics.median(found):.2f} |")
     print("\n| 10 epochs of iris | first fit, s | second | ratio |\n|---|---|---|---|")
     for name, pairs in fits.items():
         first, second = (statistics.median(times) for times in zip(*pairs, strict=True))
