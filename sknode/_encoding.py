@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .estimators._scaling import Scaling
+from .training.scaling import Scaling
 
 __all__ = ["decode", "encode"]
 

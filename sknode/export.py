@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from ._checks import check_count
 from ._files import check_writable, write_bytes
 from ._versions import versions
-from .estimators._classification import Classification
-from .estimators._regression import Regression
-from .estimators._rows import BaseRowNetwork
-from .estimators._scaling import CLIP, Scaling
+from .estimators.classification import Classification
+from .estimators.regression import Regression
+from .estimators.tabular import BaseRowNetwork
 from .modules import ODEBlock, ResidualBlocks
 from .modules.heads import FirstDims
 from .modules.lifts import PeriodicLift
 from .ode.field import DenseForm, dense_form_of
 from .ode.tableau import Tableau
+from .training.scaling import CLIP, Scaling
 
 __all__ = ["Export", "export_onnx"]
 

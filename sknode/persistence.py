@@ -14,10 +14,12 @@ from . import estimators
 from ._encoding import decode, encode
 from ._files import check_writable, read, refused, write
 from ._versions import versions
-from .estimators._attributes import attributes_of, check_attributes
-from .estimators._base import BaseNetwork
-from .estimators._params import N_SEEDS, check_params, device_or_cpu, resolve_device
-from .estimators._training import Net, Recipe, make_net
+from .estimators.attributes import attributes_of, check_attributes
+from .estimators.base import BaseNetwork
+from .estimators.parameters import check_params
+from .training.devices import device_or_cpu, resolve_device
+from .training.net import Net, Recipe, make_net
+from .training.seeds import N_SEEDS
 
 __all__ = ["load", "save"]
 

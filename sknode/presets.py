@@ -4,8 +4,8 @@ import inspect
 from typing import Any
 
 from ._checks import check_choice
-from .estimators._base import BaseNetwork
-from .estimators._node import BaseNODE
+from .estimators.base import BaseNetwork
+from .estimators.solver import BaseNODE
 
 __all__ = ["preset"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sknode._encoding import MOST_PADDING, decode, encode
-from sknode.estimators._scaling import Scaling
+from sknode.training.scaling import Scaling
 
 VALUES = [
     None, True, 3, 10**30, 0.1, float("inf"), "π", [1, [2.0, "a"]], (1e-3, (1, 2)),

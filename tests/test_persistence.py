@@ -223,7 +223,7 @@ def test_a_file_holds_little_but_the_weights(path):
 def test_a_fitted_estimator_holds_no_training_data_and_no_callbacks():
     import gc
 
-    from sknode.estimators._data import Rows, TrainingSet
+    from sknode.training.data import Rows, TrainingSet
 
     model = classifier(early_stopping=True, callbacks=[Callback()]).fit(*IRIS)
     gc.collect()

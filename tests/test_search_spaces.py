@@ -10,7 +10,7 @@ from sknode import (
     make_table_pipeline,
     preset,
 )
-from sknode.estimators._params import check_params
+from sknode.estimators.parameters import check_params
 from sknode.search_spaces import DISTRIBUTIONS, GRID
 
 KINDS = [NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor]

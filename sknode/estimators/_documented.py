@@ -5,7 +5,7 @@ import re
 import textwrap
 from typing import Any, TypeVar
 
-from ._params import PARAMETERS
+from .parameters import PARAMETERS
 
 __all__ = ["documented"]
 

@@ -1,16 +1,13 @@
 """Classification."""
 
-from ._classification import Classification
 from ._documented import documented
-from ._node import BaseNODE
-from ._params import with_parameters
+from .classification import Classification
+from .solver import BaseNODE
 
 __all__ = ["NODEClassifier"]
 
 
 @documented
-@with_parameters("augment_dim", lift_frequency=0.1)
-@with_parameters(label_smoothing=0.02, class_weight=None)
 class NODEClassifier(Classification, BaseNODE):
     """Classifier by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 
@@ -48,3 +45,5 @@ class NODEClassifier(Classification, BaseNODE):
     >>> classifier.score(X, y) > 0.95
     True
     """
+
+    lift_frequency: float = 0.1

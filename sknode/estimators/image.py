@@ -1,18 +1,15 @@
 """Classification of images."""
 
-from ._classification import Classification
 from ._documented import documented
-from ._images import BaseImageNetwork
-from ._node import SolverMixin, with_solver
-from ._params import with_parameters
-from ._residual import BlocksMixin, with_blocks
+from .blocks import BlocksMixin
+from .classification import Classification
+from .images import BaseImageNetwork
+from .solver import SolverMixin
 
 __all__ = ["NODEImageClassifier", "ResNetImageClassifier"]
 
 
 @documented
-@with_parameters(label_smoothing=0.02, class_weight=None)
-@with_solver
 class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
     """Classifier of images by a convolutional Neural ODE.
 
@@ -59,8 +56,6 @@ class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
 
 
 @documented
-@with_parameters(label_smoothing=0.02, class_weight=None)
-@with_blocks
 class ResNetImageClassifier(BlocksMixin, Classification, BaseImageNetwork):
     """Classifier of images by a residual network, the discrete counterpart of a Neural ODE.
 

@@ -1,16 +1,13 @@
 """Regression."""
 
 from ._documented import documented
-from ._node import BaseNODE
-from ._params import with_parameters
-from ._regression import Regression
+from .regression import Regression
+from .solver import BaseNODE
 
 __all__ = ["NODERegressor"]
 
 
 @documented
-@with_parameters("augment_dim", lift_frequency=0.5)
-@with_parameters(loss="squared_error", quantile=None)
 class NODERegressor(Regression, BaseNODE):
     """Regressor by a Neural Ordinary Differential Equation (not an oblivious decision ensemble).
 
@@ -45,3 +42,5 @@ class NODERegressor(Regression, BaseNODE):
     >>> regressor.score(X, np.sin(2 * X[:, 0])) > 0.95
     True
     """
+
+    lift_frequency: float = 0.5

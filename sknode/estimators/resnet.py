@@ -1,23 +1,19 @@
 """Residual networks, the discrete counterparts of Neural ODEs."""
 
-from ._classification import Classification
 from ._documented import documented
-from ._params import with_parameters
-from ._regression import Regression
-from ._residual import BlocksMixin, with_blocks
-from ._rows import BaseRowNetwork
+from .blocks import BlocksMixin
+from .classification import Classification
+from .regression import Regression
+from .tabular import BaseRowNetwork
 
 __all__ = ["ResNetClassifier", "ResNetRegressor"]
 
 
-@with_blocks
 class BaseResNet(BlocksMixin, BaseRowNetwork):
     """Base of the estimators that move a row by residual blocks."""
 
 
 @documented
-@with_parameters("augment_dim", lift_frequency=0.1)
-@with_parameters(label_smoothing=0.02, class_weight=None)
 class ResNetClassifier(Classification, BaseResNet):
     """Classifier by a residual network, the discrete counterpart of a Neural ODE.
 
@@ -53,10 +49,10 @@ class ResNetClassifier(Classification, BaseResNet):
     True
     """
 
+    lift_frequency: float = 0.1
+
 
 @documented
-@with_parameters("augment_dim", lift_frequency=0.5)
-@with_parameters(loss="squared_error", quantile=None)
 class ResNetRegressor(Regression, BaseResNet):
     """Regressor by a residual network, the discrete counterpart of a Neural ODE.
 
@@ -91,3 +87,5 @@ class ResNetRegressor(Regression, BaseResNet):
     >>> regressor.fit(X, np.sin(2 * X[:, 0])).score(X, np.sin(2 * X[:, 0])) > 0.95
     True
     """
+
+    lift_frequency: float = 0.5

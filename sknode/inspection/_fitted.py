@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .. import estimators
-from ..estimators._base import BaseNetwork
+from ..estimators.base import BaseNetwork
 
 __all__ = ["parts_of"]
 

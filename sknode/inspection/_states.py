@@ -11,11 +11,11 @@ from torch import Tensor
 
 from .._checks import check_integer, is_integer
 from .._vectors import check_vector
-from ..estimators._classification import Classification
-from ..estimators._rows import BaseRowNetwork
-from ..estimators._threads import one_thread
+from ..estimators.classification import Classification
+from ..estimators.tabular import BaseRowNetwork
 from ..modules import MLPField
 from ..modules.residual import ResidualBlocks
+from ..training.threads import one_thread
 from ._axes import make_axes
 from ._fitted import parts_of
 from ._labels import labels_of, values_of

@@ -9,7 +9,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from torch import Tensor, nn
 
 from .._checks import check_integer
-from ..estimators._node import SolverMixin
+from ..estimators.solver import SolverMixin
 from ..ode import Stats
 from ..ode.field import dense_form_of, parameters_of
 from ..ode.integrate import Method, steps

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from .._checks import check_choice
-from ..estimators._base import BaseNetwork
+from ..estimators.base import BaseNetwork
 from ._axes import check_axes, make_axes
 from ._fitted import parts_of
 from ._states import ACCESSIBLE

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sknode import NODEClassifier, estimators
-from sknode.estimators._attributes import ATTRIBUTES, attributes_of, check_attributes
-from sknode.estimators._scaling import Scaling
+from sknode.estimators.attributes import ATTRIBUTES, attributes_of, check_attributes
+from sknode.training.scaling import Scaling
 
 CLASSES = [getattr(estimators, name) for name in estimators.__all__]
 

@@ -9,10 +9,10 @@ from skorch.callbacks import Callback
 
 import sknode
 from sknode import NODEClassifier, NODERegressor
-from sknode.estimators._average import WeightAverage
-from sknode.estimators._data import Rows, TrainingSet
-from sknode.estimators._split import held_back
-from sknode.estimators._training import make_net
+from sknode.training.average import WeightAverage
+from sknode.training.data import Rows, TrainingSet
+from sknode.training.split import held_back
+from sknode.training.net import make_net
 from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 

@@ -4,7 +4,7 @@ from scipy import sparse
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from sknode import NODEClassifier, NODERegressor
-from sknode.estimators._scaling import CLIP, SCALINGS, Scaling
+from sknode.training.scaling import CLIP, SCALINGS, Scaling
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (4,), "max_epochs": 2, "random_state": 0}

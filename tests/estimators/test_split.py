@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 
 from sknode import NODEClassifier, NODERegressor
-from sknode.estimators._split import held_back, n_distinct
+from sknode.training.split import held_back, n_distinct
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(200, 3))

@@ -15,8 +15,8 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, EarlyStopping
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
-from sknode.estimators._scaling import SCALINGS, Scaling
-from sknode.estimators._schedule import SCHEDULES
+from sknode.training.scaling import SCALINGS, Scaling
+from sknode.training.schedule import SCHEDULES
 from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
@@ -270,7 +270,7 @@ def test_going_back_restores_weights_and_optimizer_exactly():
 
 
 def test_a_backward_solve_that_fails_is_taken_back_too(monkeypatch):
-    from sknode.estimators._training import Net
+    from sknode.training.net import Net
 
     real, calls = Net.get_loss, []
 
@@ -402,7 +402,7 @@ def test_a_program_that_handles_the_signal_itself_goes_on_doing_so():
 
 
 def test_an_interrupt_within_a_batch_goes_back_to_the_last_good_weights(monkeypatch):
-    from sknode.estimators._training import Net
+    from sknode.training.net import Net
 
     real, calls = Net.train_step_single, []
 
@@ -436,7 +436,7 @@ def test_an_interrupt_between_batches_keeps_the_last_step():
 
 @pytest.mark.parametrize("call", [1, 4])
 def test_an_interrupt_in_the_first_batch_of_an_epoch(monkeypatch, call):
-    from sknode.estimators._training import Net
+    from sknode.training.net import Net
 
     real, calls = Net.train_step_single, []
 

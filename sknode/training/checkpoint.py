@@ -8,10 +8,10 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from .._files import check_writable, read, refused, resolve, write
-from ._data import TrainingSet, digest_of
-from ._params import N_SEEDS
-from ._state import resume, state_of
-from ._training import Net
+from .data import TrainingSet, digest_of
+from .net import Net
+from .seeds import N_SEEDS
+from .state import resume, state_of
 
 __all__ = ["Checkpointer"]
 

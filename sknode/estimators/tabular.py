@@ -1,6 +1,7 @@
 """What the estimators for rows of features have in common: lift, field and head."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,27 +9,27 @@ from scipy import sparse
 from torch import nn
 
 from ..modules import NODENetwork
-from ._base import BaseNetwork
-from ._data import Table
-from ._params import with_parameters
-from ._scaling import SCALINGS
+from ..training.data import Table
+from ..training.scaling import SCALINGS
+from ._hyperparameters import fitted
+from .base import BaseNetwork
 
 __all__ = ["BaseRowNetwork"]
 
 
-@with_parameters("kinetic_penalty", dropout=0.0, n_members=4)
-@with_parameters("time_dependent", head="linear", scaling="robust")
-@with_parameters(
-    "augment_dim",
-    hidden_layer_sizes=(64, 64),
-    activation="silu",
-    lift="periodic",
-    lift_dim=64,
-)
 class BaseRowNetwork(BaseNetwork):
     """Base of the estimators that lift a row of features."""
 
-    periodic_features_: np.ndarray
+    hidden_layer_sizes: Sequence[int] | np.ndarray = (64, 64)
+    activation: str = "silu"
+    lift: str = "periodic"
+    lift_dim: int = 64
+    head: str = "linear"
+    scaling: str | None = "robust"
+    dropout: float = 0.0
+    n_members: int = 4
+
+    periodic_features_: np.ndarray = fitted()
 
     def trajectory(self, X, times, *, member=0) -> np.ndarray:
         """Return the states on their way from z(0), the lifted and augmented row, to z(1).

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..exceptions import SolverError
 from ..ode import Stats
-from ._data import TrainingSet
+from .data import TrainingSet
 
 __all__ = ["EarlyStopping", "Recorder", "Validator"]
 

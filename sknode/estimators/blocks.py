@@ -2,20 +2,16 @@
 
 from typing import Any
 
-from ._base import BaseNetwork
-from ._params import with_parameters
+from .base import BaseNetwork
 
-__all__ = ["BlocksMixin", "with_blocks"]
-
-
-with_blocks = with_parameters("kinetic_penalty", n_blocks=4, shared_weights=False)
+__all__ = ["BlocksMixin"]
 
 
 class BlocksMixin(BaseNetwork):
     """What the hyperparameters of residual blocks come to."""
 
-    n_blocks: int
-    shared_weights: bool
+    n_blocks: int = 4
+    shared_weights: bool = False
 
     def _block(self) -> dict[str, Any]:
         n_blocks = int(self.n_blocks)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from numbers import Integral
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,17 +25,20 @@ from sklearn.utils.validation import (
 from skorch.callbacks import GradientNormClipping
 from torch import Tensor, nn
 
-from ._callbacks import EarlyStopping, Recorder, Validator
-from ._checkpoint import Checkpointer
-from ._data import Rows, Table, TrainingSet
-from ._optimizers import OPTIMIZERS
-from ._params import check_params, resolve_device, resolve_seed
-from ._prediction import joined, outputs_of
-from ._progress import shown
-from ._scaling import Scaling
-from ._sklearn_callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
-from ._split import held_back, n_distinct
-from ._training import Net, Recipe, load_optimizer, make_net
+from ..training.callbacks import EarlyStopping, Recorder, Validator
+from ..training.checkpoint import Checkpointer
+from ..training.data import Rows, Table, TrainingSet
+from ..training.devices import resolve_device
+from ..training.net import Net, Recipe, load_optimizer, make_net
+from ..training.optimizers import OPTIMIZERS
+from ..training.prediction import joined, outputs_of
+from ..training.progress import shown
+from ..training.scaling import Scaling
+from ..training.seeds import resolve_seed
+from ..training.split import held_back, n_distinct
+from ._hyperparameters import Hyperparameters, fitted
+from ._tasks import CallbackSupportMixin, EpochTasks, with_callbacks
+from .parameters import check_params
 
 __all__ = ["LARGE", "BaseNetwork", "relative"]
 
@@ -65,75 +69,49 @@ LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 DOCUMENTATION = "https://sknode.readthedocs.io/en/stable/"
 
 
-class BaseNetwork(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseNetwork(Hyperparameters, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators: a network takes a row to z(0), moves it to z(1), and reads it off."""
 
-    net_: Net
-    scaling_: Scaling
-    history_: list[dict[str, float]]
-    n_iter_: int
-    best_epoch_: int
-    loss_: float
-    n_parameters_: int
-    n_features_in_: int
-    feature_names_in_: np.ndarray
+    augment_dim: int = 0
+    time_dependent: bool = True
+    kinetic_penalty: float = 0.03
+    optimizer: str | type[torch.optim.Optimizer] = "adamw"
+    learning_rate: float = 1e-2
+    schedule: str = "warmup_cosine"
+    weight_decay: float = 1e-2
+    ema_decay: float | None = 0.998
+    gradient_clip: float | None = None
+    max_epochs: int = 150
+    batch_size: int | str = "auto"
+    early_stopping: bool | str = "auto"
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 15
+    tol: float = 1e-7
+    device: str | torch.device = "cpu"
+    dtype: str = "auto"
+    callbacks: Sequence[Any] | None = None
+    checkpoint: str | PathLike[str] | None = None
+    checkpoint_interval: int = 10
+    warm_start: bool = False
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
+
+    net_: Net = fitted()
+    scaling_: Scaling = fitted()
+    history_: list[dict[str, float]] = fitted()
+    n_iter_: int = fitted()
+    best_epoch_: int = fitted()
+    loss_: float = fitted()
+    n_parameters_: int = fitted()
+    n_features_in_: int = fitted()
+    feature_names_in_: np.ndarray = fitted()
+
     # Unless it is a hyperparameter.
     n_members = 1
 
     # Where the diagram of an estimator in a notebook leads to.
     _doc_link_module = "sknode"
     _doc_link_template = DOCUMENTATION + "api/estimators.html#sknode.{estimator_name}"
-
-    def __init__(
-        self,
-        *,
-        augment_dim=0,
-        time_dependent=True,
-        kinetic_penalty=0.03,
-        optimizer="adamw",
-        learning_rate=1e-2,
-        schedule="warmup_cosine",
-        weight_decay=1e-2,
-        ema_decay=0.998,
-        gradient_clip=None,
-        max_epochs=150,
-        batch_size="auto",
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=15,
-        tol=1e-7,
-        device="cpu",
-        dtype="auto",
-        callbacks=None,
-        checkpoint=None,
-        checkpoint_interval=10,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
-        self.augment_dim = augment_dim
-        self.time_dependent = time_dependent
-        self.kinetic_penalty = kinetic_penalty
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_decay = weight_decay
-        self.ema_decay = ema_decay
-        self.gradient_clip = gradient_clip
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.device = device
-        self.dtype = dtype
-        self.callbacks = callbacks
-        self.checkpoint = checkpoint
-        self.checkpoint_interval = checkpoint_interval
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
 
     # What an estimator has to say of its network.
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._base import ENTRIES
-from ._classification import MULTILABEL
-from ._scaling import Scaling
+from ..training.scaling import Scaling
+from .base import ENTRIES
+from .classification import MULTILABEL
 
 __all__ = ["ATTRIBUTES", "attributes_of", "check_attributes"]
 

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from ..ode.tableau import TABLEAUS
-from ._base import BaseNetwork
-from ._params import with_parameters
-from ._rows import BaseRowNetwork
+from .base import BaseNetwork
+from .tabular import BaseRowNetwork
 
-__all__ = ["BaseNODE", "SolverMixin", "with_solver"]
+__all__ = ["BaseNODE", "SolverMixin"]
 
 # float32 rounds states of size one by 1e-7.
 LEAST_FLOAT32_TOLERANCE = 1e-5
@@ -17,24 +16,14 @@ LEAST_FLOAT32_TOLERANCE = 1e-5
 FIXED_GRID_EVALUATIONS = 4
 
 
-with_solver = with_parameters(
-    "kinetic_penalty",
-    solver="rk4",
-    tolerance=1e-3,
-    n_steps=None,
-    max_steps=1000,
-    adjoint="discrete",
-)
-
-
 class SolverMixin(BaseNetwork):
     """What the hyperparameters of a solver come to."""
 
-    solver: str
-    tolerance: float | tuple[float, float]
-    n_steps: int | None
-    max_steps: int
-    adjoint: str | None
+    solver: str = "rk4"
+    tolerance: float | tuple[float, float] = 1e-3
+    n_steps: int | None = None
+    max_steps: int = 1000
+    adjoint: str | None = "discrete"
 
     def _block(self) -> dict[str, Any]:
         n_steps, tableau = self.n_steps, TABLEAUS[self.solver]
@@ -52,7 +41,6 @@ class SolverMixin(BaseNetwork):
         return np.min(self.tolerance) < LEAST_FLOAT32_TOLERANCE
 
 
-@with_solver
 class BaseNODE(SolverMixin, BaseRowNetwork):
     """Base of the estimators that move a row along an ODE."""
 

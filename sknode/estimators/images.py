@@ -8,27 +8,25 @@ from scipy import sparse
 from torch import nn
 
 from ..modules import ImageNetwork
-from ._base import BaseNetwork
-from ._data import Table
-from ._params import with_parameters
-from ._scaling import Scaling, standard_scaling
+from ..training.data import Table
+from ..training.scaling import Scaling, standard_scaling
+from ._hyperparameters import fitted
+from .base import BaseNetwork
 
 __all__ = ["BaseImageNetwork"]
 
 
-@with_parameters(
-    "augment_dim",
-    image_shape=None,
-    n_filters=64,
-    activation="relu",
-    n_downsamplings=0,
-    augment_dim=5,
-    max_epochs=30,
-)
 class BaseImageNetwork(BaseNetwork):
     """Base of the estimators of images."""
 
-    image_shape_: tuple[int, ...] | None
+    image_shape: tuple[int, ...] | None = None
+    n_filters: int = 64
+    activation: str = "relu"
+    n_downsamplings: int = 0
+    augment_dim: int = 5
+    max_epochs: int = 30
+
+    image_shape_: tuple[int, ...] | None = fitted()
 
     def trajectory(self, X, times) -> np.ndarray:
         """Return the states on their way from z(0), the augmented image, to z(1).

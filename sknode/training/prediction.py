@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..exceptions import SolverError
-from ._data import Rows, Scaling
-from ._threads import one_thread
+from .data import Rows, Scaling
+from .threads import one_thread
 
 __all__ = ["joined", "no_prediction", "outputs_of"]
 

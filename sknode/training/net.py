@@ -18,11 +18,11 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from ..exceptions import SolverError, TrainingError, TrainingWarning
-from ._average import WeightAverage
-from ._data import Batches, TrainingSet
-from ._params import device_or_cpu
-from ._schedule import SCHEDULES
-from ._threads import one_thread
+from .average import WeightAverage
+from .data import Batches, TrainingSet
+from .devices import device_or_cpu
+from .schedule import SCHEDULES
+from .threads import one_thread
 
 __all__ = ["Net", "Recipe", "Snapshot", "load_optimizer", "make_net"]
 

@@ -1,8 +1,8 @@
 """What classification is, whatever network learns it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
@@ -13,8 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from torch import nn
 
 from ..modules.losses import BinaryLogLoss, CategoricalLogLoss
-from ._base import BaseNetwork, relative
-from ._data import Table
+from ..training.data import Table
+from ._hyperparameters import fitted
+from .base import BaseNetwork, relative
 
 __all__ = ["Classification"]
 
@@ -24,8 +25,11 @@ MULTILABEL = "multilabel-indicator"
 class Classification(ClassifierMixin, BaseNetwork):
     """A network that reads the classes' log-odds off its outputs."""
 
-    classes_: np.ndarray
-    target_type_: str
+    label_smoothing: float = 0.02
+    class_weight: Mapping[Any, float] | str | None = None
+
+    classes_: np.ndarray = fitted()
+    target_type_: str = fitted()
 
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Go through the rows once, on top of what was learned before.

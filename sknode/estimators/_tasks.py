@@ -6,7 +6,7 @@ from typing import Any
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from ._data import Table
+from ..training.data import Table
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._files import Contents
-from ._training import Net, load_optimizer, make_net
+from .net import Net, load_optimizer, make_net
 
 __all__ = ["resume", "state_of"]
 

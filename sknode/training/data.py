@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ._scaling import Scaling
+from .scaling import Scaling
 
 __all__ = [
     "Batches",

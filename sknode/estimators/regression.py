@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_array
 from torch import nn
 
 from ..modules.losses import RegressionLoss
-from ._base import LARGE, BaseNetwork
-from ._data import Table
-from ._prediction import no_prediction
-from ._scaling import Scaling, standard_scaling
+from ..training.data import Table
+from ..training.prediction import no_prediction
+from ..training.scaling import Scaling, standard_scaling
+from ._hyperparameters import fitted
+from .base import LARGE, BaseNetwork
 
 __all__ = ["Regression"]
 
@@ -23,8 +24,11 @@ __all__ = ["Regression"]
 class Regression(RegressorMixin, BaseNetwork):
     """A network that reads the standardised target, or several, off its outputs."""
 
-    target_scaling_: Scaling
-    link_: str
+    loss: str = "squared_error"
+    quantile: float | None = None
+
+    target_scaling_: Scaling = fitted()
+    link_: str = fitted()
 
     def partial_fit(self, X, y, sample_weight=None) -> Self:
         """Go through the rows once, on top of what was learned before.

@@ -1,0 +1,1 @@
+"""How a network learns: batches, steps, schedules, checkpoints. It knows no estimator."""
