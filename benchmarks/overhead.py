@@ -19,9 +19,9 @@ from torch.nn.functional import cross_entropy
 
 import sknode
 from sknode import NODEClassifier, preset
+from sknode.modules import NODENetwork
 from sknode.training.scaling import standard_scaling
 from sknode.training.schedule import SCHEDULES
-from sknode.modules import NODENetwork
 
 BATCH_SIZE, RATE = 128, 1e-2
 

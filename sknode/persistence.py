@@ -17,8 +17,10 @@ from ._versions import versions
 from .estimators.attributes import attributes_of, check_attributes
 from .estimators.base import BaseNetwork
 from .estimators.parameters import check_params
+from .estimators.recipes import recipe_of
 from .training.devices import device_or_cpu, resolve_device
-from .training.net import Net, Recipe, make_net
+from .training.net import Net
+from .training.recipe import Recipe
 from .training.seeds import N_SEEDS
 
 __all__ = ["load", "save"]
@@ -218,10 +220,10 @@ def _recipe(estimator: Any, header: dict[str, Any]) -> Recipe:
     if type(seed) is not int or not 0 <= seed < N_SEEDS:
         raise ValueError(f"its seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
     # The number of rows only says how large batches are, which predictions do not ask.
-    recipe = estimator._recipe(DTYPES[header["dtype"]], n_rows=1, seed=seed)
+    recipe = recipe_of(estimator, DTYPES[header["dtype"]], n_rows=1, seed=seed)
     fitted = copy(estimator).set_params(**_settings(estimator, network))
     check_params(fitted)
-    own = fitted._recipe(recipe.dtype, n_rows=1, seed=seed).network
+    own = recipe_of(fitted, recipe.dtype, n_rows=1, seed=seed).network
     _refuse_unknown("settings of the network", set(network) ^ set(own))
     for name, value in own.items():
         # 1, 1.0 and True are the same but to a network.
@@ -264,7 +266,7 @@ def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtyp
 
 def _net(recipe: Recipe, device: torch.device, weights: dict[str, Tensor]) -> Net:
     # An average of the weights is of use to a training alone, and takes as much room as they do.
-    net = make_net(recipe._replace(ema_decay=None), device)
+    net = Net(recipe._replace(ema_decay=None), device)
     net.module_.load_state_dict(weights)
     return net
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..training.scaling import Scaling
-from .base import ENTRIES
-from .classification import MULTILABEL
+from ..training.trainer import ENTRIES
+from .classes import MULTILABEL
 
 __all__ = ["ATTRIBUTES", "attributes_of", "check_attributes"]
 

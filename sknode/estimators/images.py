@@ -11,6 +11,8 @@ from ..modules import ImageNetwork
 from ..training.data import Table
 from ..training.scaling import Scaling, standard_scaling
 from ._hyperparameters import fitted
+from ._reading import Reader
+from ._states import states_of
 from .base import BaseNetwork
 
 __all__ = ["BaseImageNetwork"]
@@ -50,7 +52,7 @@ class BaseImageNetwork(BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        states = self._states(X, times)
+        states = states_of(self, X, times)
         images = states.reshape(*states.shape[:2], *self.net_.module_.state_shape)
         return np.moveaxis(images, -1, 2)
 
@@ -70,36 +72,49 @@ class BaseImageNetwork(BaseNetwork):
             **self._block(),
         }
 
-    def _as_matrix(self, X: Any, *, learn: bool) -> Any:
-        known = self.image_shape if learn else self.image_shape_
+    def _reader(self, *, learn: bool) -> Reader:
+        return ImageReader(self.image_shape if learn else self.image_shape_)
+
+
+class ImageReader:
+    """Reads images as rows of pixels, and learns their shape and how each channel is scaled.
+
+    Parameters
+    ----------
+    shape : tuple of int or None
+        Their height and width, or channels, height and width, where that is known.
+    """
+
+    def __init__(self, shape: tuple[int, ...] | None) -> None:
+        self.shape = shape
+
+    def as_matrix(self, X: Any) -> Any:
+        """Return images as rows; what is a matrix already, as it is."""
         images = None if sparse.issparse(X) else np.asarray(X)
         if images is None or images.ndim not in (3, 4):
-            if learn:
-                self.image_shape_ = known
             return X
         shape = _with_channels(images.shape[1:])
-        if known is not None and shape != _with_channels(known):
+        if self.shape is not None and shape != _with_channels(self.shape):
             raise ValueError(
-                f"X must hold images of {_with_channels(known)} channels, rows and columns, "
+                f"X must hold images of {_with_channels(self.shape)} channels, rows and columns, "
                 f"got {shape}"
             )
-        if learn:
-            self.image_shape_ = shape
+        self.shape = shape
         return images.reshape(len(images), -1)
 
-    def _learn_rows(self, table: Table) -> None:
+    def learn(self, table: Table) -> dict[str, Any]:
+        """Return the shape, of one line if nothing else is known, and the scaling."""
         n_features = table.X.shape[1]
-        shape = self.image_shape_ = _with_channels(self.image_shape_ or (1, n_features))
+        shape = _with_channels(self.shape or (1, n_features))
         if np.prod(shape) != n_features:
-            raise ValueError(
-                f"image_shape={self.image_shape} does not fit the {n_features} columns of X"
-            )
+            raise ValueError(f"image_shape={self.shape} does not fit the {n_features} columns of X")
         dense = table.X.toarray() if sparse.issparse(table.X) else table.X
         n_pixels = shape[1] * shape[2]
         pixels = dense.reshape(len(dense), shape[0], n_pixels).swapaxes(1, 2).reshape(-1, shape[0])
         weight = None if table.weight is None else np.repeat(table.weight, n_pixels)
         center, scale, _ = standard_scaling(pixels, weight, "X")
-        self.scaling_ = Scaling(np.repeat(center, n_pixels), np.repeat(scale, n_pixels))
+        scaling = Scaling(np.repeat(center, n_pixels), np.repeat(scale, n_pixels))
+        return {"image_shape_": shape, "scaling_": scaling}
 
 
 def _with_channels(shape: Any) -> tuple[int, int, int]:

@@ -12,6 +12,8 @@ from ..modules import NODENetwork
 from ..training.data import Table
 from ..training.scaling import SCALINGS
 from ._hyperparameters import fitted
+from ._reading import Reader
+from ._states import states_of
 from .base import BaseNetwork
 
 __all__ = ["BaseRowNetwork"]
@@ -55,7 +57,7 @@ class BaseRowNetwork(BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        return self._states(X, times, member)
+        return states_of(self, X, times, member)
 
     @abstractmethod
     def _block(self) -> dict[str, Any]:
@@ -79,9 +81,32 @@ class BaseRowNetwork(BaseNetwork):
             **self._block(),
         }
 
-    def _learn_rows(self, table: Table) -> None:
-        self.scaling_ = SCALINGS[self.scaling](table.X, table.weight, "X")
-        self.periodic_features_ = np.flatnonzero(_takes_three_values(table.X))
+    def _reader(self, *, learn: bool) -> Reader:
+        return FeatureReader(self.scaling)
+
+
+class FeatureReader:
+    """Reads rows of features as they are, and learns how they are scaled.
+
+    Parameters
+    ----------
+    scaling : str or None
+        How, a name of `SCALINGS`.
+    """
+
+    def __init__(self, scaling: str | None) -> None:
+        self.scaling = scaling
+
+    def as_matrix(self, X: Any) -> Any:
+        """Return X as it is."""
+        return X
+
+    def learn(self, table: Table) -> dict[str, Any]:
+        """Return the scaling, and the features of which periodic functions are worth having."""
+        return {
+            "scaling_": SCALINGS[self.scaling](table.X, table.weight, "X"),
+            "periodic_features_": np.flatnonzero(_takes_three_values(table.X)),
+        }
 
 
 def _takes_three_values(X: Any) -> np.ndarray:

@@ -10,7 +10,8 @@ from sklearn.utils.validation import _num_samples
 from torch import Tensor
 
 from ..estimators import NODERegressor
-from ..estimators.classification import MULTILABEL, Classification
+from ..estimators.classes import MULTILABEL
+from ..estimators.classification import Classification
 from ..estimators.solver import SolverMixin
 from ..ode.solution import check_settings
 from ._fitted import parts_of

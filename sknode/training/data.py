@@ -11,14 +11,11 @@ from torch import Tensor
 
 from .scaling import Scaling
 
-__all__ = [
-    "Batches",
-    "Rows",
-    "Table",
-    "TrainingSet",
-    "digest_of",
-]
+__all__ = ["LARGE", "Rows", "Table", "TrainingSet", "digest_of", "relative"]
 
+# scikit-learn adds up all numbers to see whether they are finite, and numpy would warn of a sum
+# that is not.
+LARGE: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 # Bounds the memory of a fingerprint.
 ROWS_AT_A_TIME = 4096
 
@@ -51,6 +48,11 @@ class Table(NamedTuple):
         if not kept.any():
             raise ValueError("sample_weight must have a positive entry, got only zeros")
         return self if kept.all() else self.take(kept)
+
+
+def relative(weight: np.ndarray) -> np.ndarray:
+    """Return weights as parts of the largest, lest their sums and products overflow."""
+    return weight / weight.max() if weight.any() else weight
 
 
 class Rows:
@@ -159,22 +161,3 @@ def _rows_at(table: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
         return table.movedim(dim, 0)[index].movedim(0, dim)
     # On a batch of some dozen rows this takes a third of the time of table[index].
     return table.index_select(dim, index)
-
-
-class Batches:
-    """Batches of nearly equal size, in a new order at every pass where there are several."""
-
-    def __init__(self, data: TrainingSet, batch_size: int, generator: torch.Generator) -> None:
-        self.data, self.generator = data, generator
-        self.n_batches = -(-len(data) // batch_size)
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor | None]]]:
-        if self.n_batches == 1:
-            yield self.data.take(slice(None))
-            return
-        order = torch.randperm(len(self.data), generator=self.generator)
-        for index in order.to(self.data.rows.device).tensor_split(self.n_batches):
-            yield self.data.take(index)

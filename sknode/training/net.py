@@ -4,110 +4,33 @@ A net is made from a `Recipe`, and so is its copy: what is pickled is the recipe
 """
 
 import math
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from ..exceptions import SolverError, TrainingError, TrainingWarning
+from ..exceptions import SolverError, TrainingWarning
 from .average import WeightAverage
-from .data import Batches, TrainingSet
+from .batches import Batches
+from .data import TrainingSet
 from .devices import device_or_cpu
+from .interruption import interruptible
+from .recipe import Recipe
+from .recovery import NotFiniteError, check_last_step, failure, go_back
 from .schedule import SCHEDULES
+from .snapshot import Snapshot
 from .threads import one_thread
 
-__all__ = ["Net", "Recipe", "Snapshot", "load_optimizer", "make_net"]
+__all__ = ["Net", "load_optimizer"]
 
 # A frequency is told apart from another by a small difference: what it is to be is learned slowly.
 PERIODIC_RATE = 0.3
-
-
-class Recipe(NamedTuple):
-    """All that a net is made from, on any device.
-
-    Attributes
-    ----------
-    build : type
-        The kind of network.
-    network : dict
-        Its arguments.
-    dtype : torch.dtype
-        Of its weights.
-    criterion : callable
-        Makes the loss, with one value per row, or per output of a row.
-    optimizer : type
-        A subclass of torch.optim.Optimizer.
-    optimizer_options : dict
-        Its arguments beside the parameters and `lr`.
-    learning_rate, schedule, kinetic_penalty, ema_decay, max_epochs, batch_size
-        As of the estimators.
-    seed : int
-        Of the initial weights and the order of rows.
-    """
-
-    build: type[nn.Module]
-    network: dict[str, Any]
-    dtype: torch.dtype
-    criterion: Callable[[], nn.Module]
-    optimizer: type[torch.optim.Optimizer]
-    optimizer_options: dict[str, Any]
-    learning_rate: float
-    schedule: str
-    kinetic_penalty: float
-    ema_decay: float | None
-    max_epochs: int
-    batch_size: int
-    seed: int
-
-
-class NotFiniteError(ArithmeticError):
-    """The loss of a batch is infinite or NaN."""
-
-
-class Snapshot:
-    """The weights, and the state of the optimizer, that can be gone back to.
-
-    Attributes
-    ----------
-    kept : list of Tensor
-        Copies of the parameters and then of the optimizer's tensors, empty before the first.
-    """
-
-    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._parameters = list(module.parameters())
-        self._optimizer = optimizer
-        self.kept: list[Tensor] = []
-
-    def take(self) -> None:
-        """Keep what there is now."""
-        live = self.live()
-        if len(live) != len(self.kept):
-            self.kept = [torch.empty_like(tensor) for tensor in live]
-        torch._foreach_copy_(self.kept, live)
-
-    def restore(self) -> None:
-        """Go back to what was kept; an optimizer that had no state then starts anew."""
-        live = self.live()
-        if len(live) != len(self.kept):
-            self._optimizer.state.clear()
-        for tensor, kept in zip(live, self.kept, strict=False):
-            tensor.copy_(kept)
-
-    def live(self) -> list[Tensor]:
-        """Return the tensors that are kept copies of, in an order that is always the same."""
-        states = [self._optimizer.state.get(parameter, {}) for parameter in self._parameters]
-        return [
-            *(parameter.detach() for parameter in self._parameters),
-            *(v for state in states for _, v in sorted(state.items()) if isinstance(v, Tensor)),
-        ]
 
 
 class Net(NeuralNet):
@@ -144,6 +67,45 @@ class Net(NeuralNet):
     stopped = False
     interrupted = False
 
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        callbacks: Sequence[tuple[str, Any]] = (),
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            partial(_network, recipe),
+            recipe.criterion,
+            optimizer=recipe.optimizer,
+            optimizer__param_groups=[
+                ("*bias", {"weight_decay": 0.0}),
+                ("lift.[fp]*", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
+            ],
+            **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
+            lr=recipe.learning_rate,
+            max_epochs=recipe.max_epochs,
+            batch_size=recipe.batch_size,
+            train_split=None,
+            callbacks=list(callbacks),
+            device=device,
+            verbose=verbose,
+        )
+        self.recipe = recipe
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.initialize()
+
+    def initialize(self) -> Self:
+        """Draw the weights; torch's generators are left as they were found."""
+        super().initialize()
+        for group in self.optimizer_.param_groups:
+            group["initial_lr"] = group["lr"]
+        self.last_good = Snapshot(self.module_, self.optimizer_)
+        self.average = None
+        if self.recipe.ema_decay is not None:
+            self.average = WeightAverage(self.module_, self.recipe.ema_decay)
+        return self
+
     def __reduce__(self) -> tuple:
         state = {
             "module": self.module_.state_dict(),
@@ -166,9 +128,9 @@ class Net(NeuralNet):
     def partial_fit(self, X: TrainingSet, y: None = None, classes: None = None, **_: Any) -> "Net":
         """Train up to `max_epochs`, from where the history ends."""
         self.notify("on_train_begin", X=X, y=y)
-        with one_thread(), _interruptible(self):
+        with one_thread(), interruptible(self):
             self.fit_loop(X)
-            self._check_last_step()
+            check_last_step(self)
             if self.average is not None:
                 self.average.settle()
         self.notify("on_train_end", X=X, y=y)
@@ -181,22 +143,9 @@ class Net(NeuralNet):
             warnings.warn(message, TrainingWarning, stacklevel=2)
         return self
 
-    def _check_last_step(self) -> None:
-        """Take back the last step of all if it was a failure, which no further batch would show."""
-        if self.last_batch is None:
-            return
-        self._set_training(False)
-        X, target = self.last_batch
-        try:
-            with torch.no_grad():
-                loss = self.get_loss(self.module_(X), target)
-            if not loss.isfinite():
-                raise NotFiniteError(f"the loss was {loss.item()} after the last step")
-        except (SolverError, NotFiniteError) as error:
-            self._go_back(error)
-
     def retire(self) -> None:
-        """Drop what only a training needs: callbacks with their data, copies of the weights."""
+        """Drop what only a training needs: callbacks with their data, buffers, old weights."""
+        self.module_.block.forget()
         self.callbacks_: list = []
         self.callbacks: list = []
         self.last_good.kept = []
@@ -263,7 +212,7 @@ class Net(NeuralNet):
         try:
             step = super().train_step(batch)
         except (SolverError, NotFiniteError) as error:
-            self._go_back(error)
+            go_back(self, error)
         else:
             if self.on_probation:
                 self.on_probation = False
@@ -271,7 +220,7 @@ class Net(NeuralNet):
         try:
             return super().train_step(batch)
         except (SolverError, NotFiniteError) as error:
-            raise self._failure(error) from error
+            raise failure(self, error) from error
 
     def train_step_single(
         self, batch: tuple[Tensor, tuple[Tensor, Tensor | None]], **_: Any
@@ -321,37 +270,6 @@ class Net(NeuralNet):
         """Return a context in which the module has the average of its weights, if there is one."""
         return nullcontext() if self.average is None else self.average.applied()
 
-    def _go_back(self, error: Exception) -> None:
-        """Restore the last good weights, and learn more slowly from here on."""
-        if self.on_probation or not self.last_good.kept:
-            raise self._failure(error) from error
-        self.on_probation = True
-        self.n_retries += 1
-        self.last_good.restore()
-        self.module_.block.forget()
-        for group in self.optimizer_.param_groups:
-            group["lr"] /= 2
-            group["initial_lr"] /= 2
-        message = (
-            f"in epoch {len(self.history)} {error}; going on from the last good weights, with "
-            f"half the learning rate, {self.optimizer_.param_groups[0]['initial_lr']:.3g}"
-        )
-        warnings.warn(message, TrainingWarning, stacklevel=2)
-
-    def _failure(self, error: Exception) -> TrainingError:
-        epoch = self.history[-1]
-        losses = [past["train_loss"] for past in self.history[-6:-1]]
-        losses += [batch["train_loss"] for batch in epoch["batches"][-6:-1]]
-        so_far = ", ".join(f"{loss:.4g}" for loss in losses) or "none"
-        again = ""
-        if self.on_probation:
-            again = ", again after going back to the last good weights with half the learning rate"
-        return TrainingError(
-            f"training failed in epoch {len(self.history)}, batch {len(epoch['batches'])}"
-            f"{again}: {error}. The last losses: {so_far}. Lower `learning_rate` (it began with "
-            f"{self.lr:g}), set `gradient_clip`, or look for extreme values in X and y"
-        )
-
 
 def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
     """Multiply what the members have for each row by its weight."""
@@ -364,41 +282,6 @@ def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
 def _repeated(of_rows: Tensor, n: int) -> Tensor:
     """Repeat what all members have in common, to n entries."""
     return of_rows if len(of_rows) == n else torch.cat([of_rows] * (n // len(of_rows)))
-
-
-def make_net(
-    recipe: Recipe,
-    device: torch.device,
-    callbacks: Sequence[tuple[str, Any]] = (),
-    verbose: int = 0,
-) -> Net:
-    """Build and initialise the net; torch's generators are left as they were found."""
-    net = Net(
-        partial(_network, recipe),
-        recipe.criterion,
-        optimizer=recipe.optimizer,
-        optimizer__param_groups=[
-            ("*bias", {"weight_decay": 0.0}),
-            ("lift.[fp]*", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
-        ],
-        **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
-        lr=recipe.learning_rate,
-        max_epochs=recipe.max_epochs,
-        batch_size=recipe.batch_size,
-        train_split=None,
-        callbacks=list(callbacks),
-        device=device,
-        verbose=verbose,
-    ).initialize()
-    net.recipe = recipe
-    net.generator = torch.Generator().manual_seed(recipe.seed)
-    for group in net.optimizer_.param_groups:
-        group["initial_lr"] = group["lr"]
-    net.last_good = Snapshot(net.module_, net.optimizer_)
-    net.average = None
-    if recipe.ema_decay is not None:
-        net.average = WeightAverage(net.module_, recipe.ema_decay)
-    return net
 
 
 def _network(recipe: Recipe) -> nn.Module:
@@ -431,29 +314,8 @@ def _converted(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
 def _remake(recipe: Recipe, device: str, state: dict[str, Any]) -> Net:
     """Make a net as it was pickled, on the CPU if its device is not there."""
     state = _converted(state, np.ndarray, torch.tensor)
-    net = make_net(recipe, device_or_cpu(device))
+    net = Net(recipe, device_or_cpu(device))
     net.module_.load_state_dict(state["module"])
     load_optimizer(net.optimizer_, state["optimizer"])
     net.generator.set_state(state["generator"])
     return net
-
-
-@contextmanager
-def _interruptible(net: Net) -> Iterator[None]:
-    """Let Ctrl-C end the training after the batch, and a second one at once."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        # Only the main thread gets signals, and a program that handles them knows why.
-        yield
-        return
-
-    def handle(signum: int, frame: Any) -> None:
-        if net.interrupted:
-            raise KeyboardInterrupt
-        net.interrupted = True
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._files import Contents
-from .net import Net, load_optimizer, make_net
+from .net import Net, load_optimizer
 
 __all__ = ["resume", "state_of"]
 
@@ -131,7 +131,7 @@ def _check(net: Net, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> Non
 
 def _rehearsed(net: Net) -> Net:
     """Return a net of the same recipe after a step, with which an optimizer gets its state."""
-    twin = make_net(net.recipe, net.device)
+    twin = Net(net.recipe, net.device)
     for parameter in twin.module_.parameters():
         parameter.grad = torch.ones_like(parameter)
     twin.optimizer_.step(lambda: 0.0)

@@ -9,11 +9,11 @@ from skorch.callbacks import Callback
 
 import sknode
 from sknode import NODEClassifier, NODERegressor
+from sknode.modules import NODENetwork
 from sknode.training.average import WeightAverage
 from sknode.training.data import Rows, TrainingSet
+from sknode.training.net import Net
 from sknode.training.split import held_back
-from sknode.training.net import make_net
-from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -74,7 +74,7 @@ def test_a_member_learns_what_it_would_learn_alone(optimizer):
     options = {**QUICK, "solver": "rk4", "optimizer": optimizer, "batch_size": 100}
     options["early_stopping"] = False
     several = NODERegressor(**{**options, "n_members": 3}).fit(X, y)
-    begun = make_net(several.net_.recipe, torch.device("cpu")).module_.state_dict()
+    begun = Net(several.net_.recipe, torch.device("cpu")).module_.state_dict()
     for i in range(3):
         alone = NODERegressor(**options, callbacks=[Begin({n: w[i] for n, w in begun.items()})])
         alone.fit(X, y)
@@ -156,7 +156,7 @@ def test_a_member_is_not_run_on_rows_that_it_is_not_judged_by(monkeypatch):
 def test_a_member_learns_nothing_from_the_rows_it_does_without():
     X, y = DIABETES
     model = NODERegressor(**THREE).fit(X, y)
-    net = make_net(model.net_.recipe, torch.device("cpu"))
+    net = Net(model.net_.recipe, torch.device("cpu"))
     learners = ~held_back(X, y, None, 0.1, 0, 3)
     rows = Rows(X, model.scaling_, torch.device("cpu"), torch.float64)
     weight = 1.0 + np.arange(len(y)) % 3

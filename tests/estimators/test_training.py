@@ -15,9 +15,9 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, EarlyStopping
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
+from sknode.modules import NODENetwork
 from sknode.training.scaling import SCALINGS, Scaling
 from sknode.training.schedule import SCHEDULES
-from sknode.modules import NODENetwork
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
