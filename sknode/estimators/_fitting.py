@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from ..training.callbacks import EarlyStopping, Recorder
 from ..training.devices import resolve_device
@@ -17,14 +18,11 @@ from ._reading import read, read_validation
 from ._tasks import EpochTasks
 from .recipes import SMALL_TABLE, checkpointer_of, trainer_of
 
-if TYPE_CHECKING:
-    from .base import BaseNetwork
-
 __all__ = ["fit", "fit_once"]
 
 
 def fit(
-    estimator: "BaseNetwork", X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]
 ) -> None:
     """Fit an estimator; of the rows to validate by there are X, y and the weights, or None."""
     previous = None
@@ -54,7 +52,7 @@ def fit(
 
 
 def fit_once(
-    estimator: "BaseNetwork", X: Any, y: Any, sample_weight: Any, classes: np.ndarray | None
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, classes: np.ndarray | None
 ) -> None:
     """Go through the rows once, with the weights and the optimizer of the call before."""
     previous = getattr(estimator, "net_", None)
@@ -68,7 +66,7 @@ def fit_once(
     _train(estimator, trainer._replace(recipe=once), Shares(table), callbacks, start)
 
 
-def _stops_early(estimator: "BaseNetwork", shares: Shares) -> bool:
+def _stops_early(estimator: BaseEstimator, shares: Shares) -> bool:
     if estimator.early_stopping != "auto":
         return bool(estimator.early_stopping)
     # To do without one of few distinct rows is to know nothing of it.
@@ -77,7 +75,7 @@ def _stops_early(estimator: "BaseNetwork", shares: Shares) -> bool:
 
 
 def _callbacks(
-    estimator: "BaseNetwork", trainer: Trainer, shares: Shares, stops: bool
+    estimator: BaseEstimator, trainer: Trainer, shares: Shares, stops: bool
 ) -> list[tuple[str, Any]]:
     callbacks: list[tuple[str, Any]] = [("recorder", Recorder())]
     if shares.validation is not None:
@@ -92,12 +90,12 @@ def _callbacks(
     return callbacks
 
 
-def _copies(estimator: "BaseNetwork") -> list[Any]:
+def _copies(estimator: BaseEstimator) -> list[Any]:
     return deepcopy(list(estimator.callbacks or []))
 
 
 def _train(
-    estimator: "BaseNetwork",
+    estimator: BaseEstimator,
     trainer: Trainer,
     shares: Shares,
     callbacks: list[tuple[str, Any]],

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from ..training.data import LARGE, Table, relative
-
-if TYPE_CHECKING:
-    from .base import BaseNetwork
 
 __all__ = ["Reader", "check_rows", "read", "read_validation"]
 
@@ -31,7 +29,7 @@ class Reader(Protocol):
 
 
 def read(
-    estimator: "BaseNetwork",
+    estimator: BaseEstimator,
     X: Any,
     y: Any,
     sample_weight: Any,
@@ -66,7 +64,7 @@ def read(
 
 
 def read_validation(
-    estimator: "BaseNetwork", X_val: Any, y_val: Any, sample_weight_val: Any
+    estimator: BaseEstimator, X_val: Any, y_val: Any, sample_weight_val: Any
 ) -> Table | None:
     """Check the data to validate by, if there are any."""
     if (X_val is None) != (y_val is None):
@@ -78,7 +76,7 @@ def read_validation(
     return read(estimator, X_val, y_val, sample_weight_val, learn=False)
 
 
-def check_rows(estimator: "BaseNetwork", X: Any) -> Any:
+def check_rows(estimator: BaseEstimator, X: Any) -> Any:
     """Return rows to predict as an array, or a matrix in CSR format, of floats."""
     with _large_numbers():
         X = estimator._reader(learn=False).as_matrix(X)

@@ -2,9 +2,9 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from sklearn.base import BaseEstimator
 
 from ..training.checkpoint import Checkpointer
 from ..training.data import Table
@@ -12,9 +12,6 @@ from ..training.net import Net
 from ..training.optimizers import OPTIMIZERS
 from ..training.recipe import Recipe
 from ..training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from .base import BaseNetwork
 
 __all__ = ["SMALL_TABLE", "checkpointer_of", "recipe_of", "trainer_of"]
 
@@ -28,7 +25,7 @@ SCALARS = ("learning_rate", "weight_decay", "kinetic_penalty", "gradient_clip", 
 
 
 def trainer_of(
-    estimator: "BaseNetwork",
+    estimator: BaseEstimator,
     table: Table,
     device: torch.device,
     seed: int,
@@ -40,7 +37,7 @@ def trainer_of(
     return Trainer(recipe, estimator.scaling_, estimator._target, device)
 
 
-def recipe_of(estimator: "BaseNetwork", dtype: torch.dtype, n_rows: int, seed: int) -> Recipe:
+def recipe_of(estimator: BaseEstimator, dtype: torch.dtype, n_rows: int, seed: int) -> Recipe:
     """Return the recipe of the net for so many rows."""
     largest = torch.finfo(dtype).max
     for name in SCALARS:
@@ -72,7 +69,7 @@ def recipe_of(estimator: "BaseNetwork", dtype: torch.dtype, n_rows: int, seed: i
     )
 
 
-def checkpointer_of(estimator: "BaseNetwork") -> Checkpointer | None:
+def checkpointer_of(estimator: BaseEstimator) -> Checkpointer | None:
     """Return what goes on from the estimator's checkpoint, and writes it, if it has one."""
     if estimator.checkpoint is None:
         return None
@@ -89,7 +86,7 @@ def _batch_size(batch_size: int | str, n_rows: int) -> int:
     return min(max(least, 2 ** round(math.log2(n_rows / AUTO_BATCHES))), most)
 
 
-def _dtype(estimator: "BaseNetwork", table: Table, device: torch.device) -> torch.dtype:
+def _dtype(estimator: BaseEstimator, table: Table, device: torch.device) -> torch.dtype:
     if estimator.dtype != "auto":
         return getattr(torch, estimator.dtype)
     exact = table.X.shape[0] <= SMALL_TABLE or estimator._wants_double()

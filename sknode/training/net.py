@@ -4,7 +4,6 @@ A net is made from a `Recipe`, and so is its copy: what is pickled is the recipe
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -15,12 +14,12 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from ..exceptions import SolverError, TrainingWarning
+from ..exceptions import SolverError
 from .average import WeightAverage
 from .batches import Batches
 from .data import TrainingSet
 from .devices import device_or_cpu
-from .interruption import interruptible
+from .interruption import interruptible, keep_whole_batches, warn_of_interruption
 from .recipe import Recipe
 from .recovery import NotFiniteError, check_last_step, failure, go_back
 from .schedule import SCHEDULES
@@ -57,10 +56,7 @@ class Net(NeuralNet):
         Whether the user ended it.
     """
 
-    recipe: Recipe
-    generator: torch.Generator
-    last_good: Snapshot
-    average: WeightAverage | None
+    average: WeightAverage | None = None
     last_batch: tuple | None = None
     n_retries = 0
     on_probation = False
@@ -75,21 +71,7 @@ class Net(NeuralNet):
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            partial(_network, recipe),
-            recipe.criterion,
-            optimizer=recipe.optimizer,
-            optimizer__param_groups=[
-                ("*bias", {"weight_decay": 0.0}),
-                ("lift.[fp]*", {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}),
-            ],
-            **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
-            lr=recipe.learning_rate,
-            max_epochs=recipe.max_epochs,
-            batch_size=recipe.batch_size,
-            train_split=None,
-            callbacks=list(callbacks),
-            device=device,
-            verbose=verbose,
+            **_settings(recipe), callbacks=list(callbacks), device=device, verbose=verbose
         )
         self.recipe = recipe
         self.generator = torch.Generator().manual_seed(recipe.seed)
@@ -101,7 +83,6 @@ class Net(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["initial_lr"] = group["lr"]
         self.last_good = Snapshot(self.module_, self.optimizer_)
-        self.average = None
         if self.recipe.ema_decay is not None:
             self.average = WeightAverage(self.module_, self.recipe.ema_decay)
         return self
@@ -135,12 +116,7 @@ class Net(NeuralNet):
                 self.average.settle()
         self.notify("on_train_end", X=X, y=y)
         if self.interrupted:
-            last = self.history[-1]
-            message = (
-                f"training was interrupted in epoch {len(self.history)} of {self.max_epochs}, "
-                f"after batch {len(last['batches'])}; the estimator has what it learned until then"
-            )
-            warnings.warn(message, TrainingWarning, stacklevel=2)
+            warn_of_interruption(self)
         return self
 
     def retire(self) -> None:
@@ -162,7 +138,7 @@ class Net(NeuralNet):
             try:
                 self._run_epoch(batches)
             except KeyboardInterrupt:
-                self._interrupt()
+                keep_whole_batches(self)
                 if len(self.history) == n_epochs:
                     break
             try:
@@ -171,18 +147,6 @@ class Net(NeuralNet):
                 # So skorch's callbacks, such as its EarlyStopping, end a training.
                 break
         return self
-
-    def _interrupt(self) -> None:
-        """Keep what was learned until an interruption that did not wait for the batch."""
-        batches = self.history[-1]["batches"]
-        if batches and "train_batch_size" not in batches[-1]:
-            batches.pop()
-            self.last_good.restore()
-        if not batches:
-            del self.history[-1]
-        if self.interrupted or not self.history:
-            raise KeyboardInterrupt
-        self.interrupted = True
 
     def _run_epoch(self, batches: Batches) -> None:
         epoch, n_batches = len(self.history) - 1, len(batches)
@@ -235,7 +199,7 @@ class Net(NeuralNet):
             raise NotFiniteError(f"the loss became {loss.item()}")
         # Of the members' sum, so that each learns as it would alone. (To be given the factor as a
         # gradient, backward() would import sympy.)
-        (self._penalised(loss, target) * self.module_.n_members).backward()
+        (_penalised(self, loss, target[1]) * self.module_.n_members).backward()
         self.last_good.take()
         if self.average is not None:
             self.average.update()
@@ -251,13 +215,6 @@ class Net(NeuralNet):
         """Return the weighted mean of the rows' losses, and of the members'."""
         return self.get_losses(y_pred, y_true).mean()
 
-    def _penalised(self, loss: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
-        """Return a loss with the penalty for the energy of the way from z(0) to z(1)."""
-        energy = self.module_.block.kinetic_energy
-        if energy is None:
-            return loss
-        return loss + self.recipe.kinetic_penalty * _weighted(energy, y_true[1]).mean()
-
     def get_losses(self, y_pred: Tensor, y_true: tuple[Tensor, Tensor | None]) -> Tensor:
         """Return the weighted losses of the rows, one for each or for each of its outputs.
 
@@ -271,6 +228,14 @@ class Net(NeuralNet):
         return nullcontext() if self.average is None else self.average.applied()
 
 
+def _penalised(net: Net, loss: Tensor, weight: Tensor | None) -> Tensor:
+    """Return a loss with the penalty for the energy of the way from z(0) to z(1)."""
+    energy = net.module_.block.kinetic_energy
+    if energy is None:
+        return loss
+    return loss + net.recipe.kinetic_penalty * _weighted(energy, weight).mean()
+
+
 def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
     """Multiply what the members have for each row by its weight."""
     if weight is None:
@@ -282,6 +247,22 @@ def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
 def _repeated(of_rows: Tensor, n: int) -> Tensor:
     """Repeat what all members have in common, to n entries."""
     return of_rows if len(of_rows) == n else torch.cat([of_rows] * (n // len(of_rows)))
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as skorch's arguments."""
+    slow = {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}
+    return {
+        "module": partial(_network, recipe),
+        "criterion": recipe.criterion,
+        "optimizer": recipe.optimizer,
+        "optimizer__param_groups": [("*bias", {"weight_decay": 0.0}), ("lift.[fp]*", slow)],
+        **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
+        "lr": recipe.learning_rate,
+        "max_epochs": recipe.max_epochs,
+        "batch_size": recipe.batch_size,
+        "train_split": None,
+    }
 
 
 def _network(recipe: Recipe) -> nn.Module:

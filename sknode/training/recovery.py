@@ -1,14 +1,11 @@
 """What a training does about a step that ruined the weights: back to the last good ones, once."""
 
 import warnings
-from typing import TYPE_CHECKING
 
 import torch
+from skorch import NeuralNet
 
 from ..exceptions import SolverError, TrainingError, TrainingWarning
-
-if TYPE_CHECKING:
-    from .net import Net
 
 __all__ = ["NotFiniteError", "check_last_step", "failure", "go_back"]
 
@@ -17,7 +14,7 @@ class NotFiniteError(ArithmeticError):
     """The loss of a batch is infinite or NaN."""
 
 
-def go_back(net: "Net", error: Exception) -> None:
+def go_back(net: NeuralNet, error: Exception) -> None:
     """Restore the last good weights, and learn more slowly from here on."""
     if net.on_probation or not net.last_good.kept:
         raise failure(net, error) from error
@@ -35,7 +32,7 @@ def go_back(net: "Net", error: Exception) -> None:
     warnings.warn(message, TrainingWarning, stacklevel=3)
 
 
-def check_last_step(net: "Net") -> None:
+def check_last_step(net: NeuralNet) -> None:
     """Take back the last step of all if it was a failure, which no further batch would show."""
     if net.last_batch is None:
         return
@@ -50,7 +47,7 @@ def check_last_step(net: "Net") -> None:
         go_back(net, error)
 
 
-def failure(net: "Net", error: Exception) -> TrainingError:
+def failure(net: NeuralNet, error: Exception) -> TrainingError:
     """Return the error of a training whose second chance was of no use."""
     epoch = net.history[-1]
     losses = [past["train_loss"] for past in net.history[-6:-1]]
