@@ -11,6 +11,8 @@ to the row, an *augmented* Neural ODE [1]_, the obstacle is gone.
 # On a line, x ↦ −x would need −1 and 1 to change places. The plain flow, from the row itself to
 # the first dimension of z(1), is a Neural ODE with neither lift nor head. All that it can do is to
 # bring both sides together at the mean; with a further dimension they walk around each other.
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -20,9 +22,14 @@ from sknode.inspection import FlowDisplay, StepDisplay, TrainingDisplay
 
 X, y = make_reflection(500, random_state=0)
 X_test, y_test = make_reflection(500, random_state=1)
-flow = {"lift": "identity", "head": "identity", "scaling": "standard", "solver": "dopri5"}
-flow["kinetic_penalty"] = 0.0
-models = {
+flow: dict[str, Any] = {
+    "lift": "identity",
+    "head": "identity",
+    "scaling": "standard",
+    "solver": "dopri5",
+    "kinetic_penalty": 0.0,
+}
+models: dict[str, Any] = {
     name: NODERegressor(**flow, augment_dim=augment_dim, random_state=0).fit(X, y)
     for name, augment_dim in {"NODE": 0, "augmented": 1}.items()
 }
@@ -42,7 +49,7 @@ plt.show()
 # come close for finitely many points, by a field that squeezes the ball through a gap of the shell.
 # Such a field is expensive to solve. With three dimensions more the ball is simply lifted out.
 settings = {**preset("classical"), "hidden_layer_sizes": (32, 32), "early_stopping": False}
-growth = {"NODE": [], "augmented": []}
+growth: dict[str, list[float]] = {"NODE": [], "augmented": []}
 for seed in range(3):
     X, y = make_spheres(1000, random_state=seed)
     X_test, y_test = make_spheres(1000, random_state=100 + seed)
@@ -50,7 +57,7 @@ for seed in range(3):
         model = NODEClassifier(**settings, augment_dim=augment_dim, random_state=seed).fit(X, y)
         models[name] = model
         nfe = [epoch["nfe_forward"] for epoch in model.history_]
-        growth[name].append(np.mean(nfe[-5:]) - nfe[0])
+        growth[name].append(float(np.mean(nfe[-5:])) - nfe[0])
         score = model.score(X_test, y_test)
         print(
             f"seed {seed}, {name:9s}: accuracy {score:.3f}, evaluations of the field "

@@ -14,6 +14,8 @@ states of a pair are apart.
 # slow decay, between the two scales. So both are scaled alike beforehand, and z is the state in
 # other units. A field that does not see the time is one law for all times, so ``trajectory`` can
 # go on beyond t = 1, where the target of a row lies.
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import root_mean_squared_error
@@ -50,24 +52,24 @@ def oscillator(times, start):
 step, times = 0.25, np.linspace(0, 60, 1201)
 turn = times[times <= 6]
 # The law, the least and greatest starts, a new start, and one beyond.
-systems = {
+systems: dict[str, Any] = {
     "oscillator": (oscillator, (-1.5, 1.5), (1, 0), (3, 0)),
     "Lotka-Volterra": (lotka_volterra, ((5, 3), (30, 20)), (10, 5), (4, 2)),
 }
-learned = {name: [] for name in systems}
+learned: dict[str, list] = {name: [] for name in systems}
 print("root mean squared error   up to time 6     30     60   from beyond, up to 6")
 for name, (law, box, start, beyond) in systems.items():
     true = law(times, start)
     for seed in range(3):
-        starts = np.random.default_rng(seed).uniform(*box, (20, 2))
+        starts = np.random.default_rng(seed).uniform(*box, size=(20, 2))
         states = np.stack([law(np.arange(0, 6.1, step), each) for each in starts])
-        flow = learn(states[:, :-1].reshape(-1, 2), states[:, 1:].reshape(-1, 2), seed)
-        found = follow(*flow, start, times / step)
+        scaler, model = learn(states[:, :-1].reshape(-1, 2), states[:, 1:].reshape(-1, 2), seed)
+        found = follow(scaler, model, start, times / step)
         learned[name].append(found)
         errors = [
             root_mean_squared_error(true[times <= end], found[times <= end]) for end in (6, 30, 60)
         ]
-        far = follow(*flow, beyond, turn / step)
+        far = follow(scaler, model, beyond, turn / step)
         errors.append(root_mean_squared_error(law(turn, beyond), far))
         print("{:15} draw {} {:17.3f} {:6.3f} {:6.3f} {:22.3f}".format(name, seed, *errors))
 
@@ -106,12 +108,12 @@ def star(xi, n):
 
 grids = {n: np.linspace(0, end - step, 60) for n, end in reach.items()}
 pairs = (np.concatenate([star(xi + h, n) for n, xi in grids.items()]) for h in (0, step))
-flow = learn(*pairs)
+scaler, model = learn(*pairs)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for n, end in reach.items():
     xi = np.linspace(0, end, 300)
     exact = star(xi, n)
-    found = follow(*flow, exact[0], xi / step)
+    found = follow(scaler, model, exact[0], xi / step)
     error = np.abs(found - exact)
     largest = error.max(axis=0)
     print(f"n = {n}: largest error of θ {largest[1]:.4f}, of its slope {largest[2]:.4f}")
@@ -128,7 +130,7 @@ plt.show()
 # From the centre to the surface θ is right to some thousandths. But three curves are all that the
 # field has seen, and between them it guesses: for n = 3 the surface is at ξ = 6.897 [3]_, and the
 # error there is more than ten times as large.
-theta = follow(*flow, (0, 1, 0, 3), [6.897 / step])[0, 1]
+theta = follow(scaler, model, (0, 1, 0, 3), [6.897 / step])[0, 1]
 print(f"n = 3: θ at the surface {theta:.2f}, where it should be 0")
 
 # %%

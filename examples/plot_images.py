@@ -12,6 +12,7 @@ in seconds. ``benchmarks/images.py`` does the same on MNIST.
 # adaptive steps. Everything else is the same. Five further channels of zeros give the flow room
 # [2]_.
 import time
+from typing import Any
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -24,7 +25,7 @@ digits = load_digits()
 X_train, X_test, y_train, y_test = train_test_split(
     digits.images, digits.target, test_size=500, stratify=digits.target, random_state=0
 )
-settings = {"n_filters": 16, "max_epochs": 20, "random_state": 0}
+settings: dict[str, Any] = {"n_filters": 16, "max_epochs": 20, "random_state": 0}
 models = {
     "ResNet, 6 blocks": ResNetImageClassifier(**settings, n_blocks=6),
     "ResNet, 1 block": ResNetImageClassifier(**settings, n_blocks=1),

@@ -42,7 +42,8 @@ def train(X, y, penalty, seed, max_epochs):
 # %%
 # Two moons, with penalties from none to one.
 X, y = make_moons(600, noise=0.1, random_state=0)
-models, results = {}, {"two moons": []}
+models = {}
+results: dict[str, list] = {"two moons": []}
 for penalty in penalties:
     models[penalty], score, nfe = train(X, y, penalty, seed=0, max_epochs=200)
     results["two moons"].append([(score, nfe)])
@@ -92,7 +93,7 @@ for name, (X, y) in tables.items():
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 places = range(len(penalties))
 for name, found in results.items():
-    score, nfe = np.moveaxis(found, -1, 0)
+    score, nfe = np.moveaxis(np.array(found), -1, 0)
     for ax, values in zip(axes, (nfe / nfe[0].mean(), score), strict=True):
         (line,) = ax.plot(places, values.mean(axis=1), "o-", label=name)
         band = values.min(axis=1), values.max(axis=1)

@@ -40,12 +40,12 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constra
 for ax, (name, model) in zip(axes, models.items(), strict=True):
     own = model.score(X_test, y_test)
     for solver in ("bosh3", "dopri5"):
-        found = [
+        judged = [
             solver_consistency(model, X_test, y_test, solver=solver, tolerance=tolerance)
             for each, tolerance in solvers
             if each == solver
         ]
-        cost, score = ([getattr(one, of) for one in found] for of in ("tight_nfe", "tight_score"))
+        cost, score = ([getattr(one, of) for one in judged] for of in ("tight_nfe", "tight_score"))
         ax.plot(cost, score, ".-", label=f"solved by {solver}")
     ax.axhline(own, color="grey", linewidth=0.8, linestyle="--", label="its own solver")
     ax.set(title=f"trained by {name}", xlabel="evaluations a row", xscale="log")

@@ -42,10 +42,10 @@ for adjoint in ("discrete", "continuous"):
 # are too coarse to learn from; those of the discrete one are exact for the steps that were taken.
 figure, (cost, accuracy) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for adjoint in ("discrete", "continuous"):
-    forward, backward, score = zip(*(found[adjoint, each] for each in tolerances), strict=True)
-    cost.plot(forward, backward, "o-", label=adjoint)
-    accuracy.plot(tolerances, score, "o-", label=adjoint)
-    for tolerance, *place in zip(tolerances, forward, backward, strict=True):
+    ahead, back, scores = zip(*(found[adjoint, each] for each in tolerances), strict=True)
+    cost.plot(ahead, back, "o-", label=adjoint)
+    accuracy.plot(tolerances, scores, "o-", label=adjoint)
+    for tolerance, *place in zip(tolerances, ahead, back, strict=True):
         cost.annotate(f"{tolerance:.0e}", place, xytext=(6, -4), textcoords="offset points")
 cost.axline((20, 20), slope=1, color="grey", linewidth=0.8, linestyle="--")
 cost.set(xlabel="evaluations forward", ylabel="evaluations backward")

@@ -54,7 +54,7 @@ MAP = [
     {"training.state", "training.trainer"},
     {"training.checkpoint"},
     {"training"},
-    {"estimators._kinds"},
+    {"estimators._kinds", "estimators._sklearn"},
     {"estimators.parameters"},
     {"estimators._documented", "estimators._hyperparameters"},
     {"estimators._numbers", "estimators.classes", "estimators._reading", "estimators._tasks"},

@@ -1,6 +1,5 @@
-"""The callbacks of scikit-learn, which has them from version 1.9 on."""
+"""A training told to the callbacks of scikit-learn."""
 
-from collections.abc import Callable
 from typing import Any
 
 from skorch import NeuralNet
@@ -8,19 +7,7 @@ from skorch.callbacks import Callback
 
 from ..training.data import Table
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
-
-    def with_callbacks(method: Callable) -> Callable:
-        """Return the method as it is."""
-        return method
-
-
-__all__ = ["CallbackSupportMixin", "EpochTasks", "with_callbacks"]
+__all__ = ["EpochTasks"]
 
 
 class EpochTasks(Callback):

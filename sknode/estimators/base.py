@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from ..training.target import Target
 from ._fitting import fit, fit_once
 from ._hyperparameters import Hyperparameters, fitted
 from ._reading import Reader, check_rows
-from ._tasks import CallbackSupportMixin, with_callbacks
+from ._sklearn import BaseEstimator, CallbackSupportMixin, with_callbacks
 from .parameters import check_params
 
 __all__ = ["BaseNetwork"]

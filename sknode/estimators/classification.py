@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..training.data import Table
 from ._hyperparameters import fitted
+from ._sklearn import ClassifierMixin
 from .base import BaseNetwork
 from .classes import (
     MULTILABEL,

@@ -3,13 +3,13 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..training.data import Table
 from ..training.scaling import Scaling, standard_scaling
 from ._hyperparameters import fitted
 from ._numbers import Numbers, check_numbers, scaling_by_mean
+from ._sklearn import RegressorMixin
 from .base import BaseNetwork
 
 __all__ = ["Regression"]
