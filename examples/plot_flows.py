@@ -61,7 +61,8 @@ print("root mean squared error   up to time 6     30     60   from beyond, up to
 for name, (law, box, start, beyond) in systems.items():
     true = law(times, start)
     for seed in range(3):
-        starts = np.random.default_rng(seed).uniform(*box, size=(20, 2))
+        low, high = box
+        starts = np.random.default_rng(seed).uniform(low, high, (20, 2))
         states = np.stack([law(np.arange(0, 6.1, step), each) for each in starts])
         scaler, model = learn(states[:, :-1].reshape(-1, 2), states[:, 1:].reshape(-1, 2), seed)
         found = follow(scaler, model, start, times / step)

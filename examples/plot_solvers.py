@@ -9,6 +9,8 @@ that was trained with a few coarse steps may have learned those steps instead [1
 # %%
 # Two classifiers of two spirals, without a lift: one is trained with four steps of Euler's method,
 # the other with adaptive steps. Then each is solved with other methods and tolerances.
+from typing import Any
+
 import matplotlib.pyplot as plt
 
 from sknode import NODEClassifier, preset
@@ -57,7 +59,8 @@ plt.show()
 # A penalty on the kinetic energy, ∫|f|²dt, makes for straight ways: fewer evaluations, at nearly
 # the same accuracy.
 for penalty in (0.0, 0.01, 0.1):
-    model = NODEClassifier(**settings | {"kinetic_penalty": penalty}).fit(X, y)
+    penalised: dict[str, Any] = {**settings, "kinetic_penalty": penalty}
+    model = NODEClassifier(**penalised).fit(X, y)
     found = solver_consistency(model, X_test, y_test)
     print(f"penalty {penalty}: accuracy {found.score:.3f}, {found.nfe:.1f} evaluations a row")
 
