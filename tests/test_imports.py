@@ -56,9 +56,10 @@ MAP = [
     {"training"},
     {"estimators._kinds", "estimators._sklearn"},
     {"estimators.parameters"},
-    {"estimators._documented", "estimators._hyperparameters"},
+    {"estimators._hyperparameters"},
     {"estimators._numbers", "estimators.classes", "estimators._reading", "estimators._tasks"},
     {"estimators.attributes", "estimators.recipes"},
+    {"estimators._documented"},
     {"estimators._fitting"},
     {"estimators.base"},
     {

@@ -1,6 +1,6 @@
-"""What a fit leaves in an estimator: of each attribute, what it must be.
+"""Each attribute that a fit leaves in an estimator once: what it is, and what it must be.
 
-`check_attributes` holds to it what comes from a file.
+`check_attributes` holds to it what comes from a file; `_documented` writes it into docstrings.
 """
 
 import inspect
@@ -29,6 +29,10 @@ class Attribute(NamedTuple):
 
     Attributes
     ----------
+    type : str
+        Its type, for the docstring.
+    description : str
+        What it is.
     must_be : str
         Its constraint in words, for "`name` must be ...".
     allowed : callable
@@ -36,6 +40,8 @@ class Attribute(NamedTuple):
         in the table have been found to be right by then.
     """
 
+    type: str
+    description: str
     must_be: str
     allowed: Callable[[Any, Attributes], bool]
 
@@ -122,34 +128,98 @@ def _loss(value: Any, of: Attributes) -> bool:
 
 # An attribute comes after those that it depends on.
 ATTRIBUTES: dict[str, Attribute] = {
-    "n_features_in_": Attribute("a positive integer", lambda value, of: _integer(value, 1)),
-    "feature_names_in_": Attribute("an array of one string for each feature", _names),
+    "n_features_in_": Attribute(
+        "int",
+        "Number of features.",
+        "a positive integer",
+        lambda value, of: _integer(value, 1),
+    ),
+    "feature_names_in_": Attribute(
+        "ndarray of shape (`n_features_in_`,)",
+        "Their names, if X had such.",
+        "an array of one string for each feature",
+        _names,
+    ),
+    "classes_": Attribute(
+        "ndarray of shape (n_classes,)",
+        "The class labels, or the columns of a matrix of labels.",
+        "an array of labels in ascending order",
+        _classes,
+    ),
+    "target_type_": Attribute(
+        '{"binary", "multiclass", "multilabel-indicator"}',
+        "What kind of targets it was fitted to, in scikit-learn's terms.",
+        f"'binary' for two classes, else 'multiclass', or {MULTILABEL!r} for columns",
+        _target_type,
+    ),
+    "image_shape_": Attribute(
+        "tuple of int",
+        "Channels, height and width of an image.",
+        "a tuple of three positive integers, whose product is the number of features",
+        _image_shape,
+    ),
     "scaling_": Attribute(
+        "Scaling",
+        "`center` and `scale`, each of shape (n_features,), by which the inputs are brought to "
+        "size one, and whether that `clips`.",
         "a finite center and a positive scale for each feature, and whether it clips",
         lambda value, of: _scaling(value, of["n_features_in_"]),
     ),
-    "periodic_features_": Attribute("an array of features in ascending order", _periodic_features),
-    "image_shape_": Attribute(
-        "a tuple of three positive integers, whose product is the number of features", _image_shape
-    ),
-    "classes_": Attribute("an array of labels in ascending order", _classes),
-    "target_type_": Attribute(
-        f"'binary' for two classes, else 'multiclass', or {MULTILABEL!r} for columns", _target_type
-    ),
     "target_scaling_": Attribute(
-        "a finite center and a positive scale for each target, without clipping", _target_scaling
+        "Scaling",
+        "The same for the targets, of shape (n_targets,).",
+        "a finite center and a positive scale for each target, without clipping",
+        _target_scaling,
     ),
-    "link_": Attribute("'identity' or 'log'", lambda value, of: value in ("identity", "log")),
-    "history_": Attribute("a list with the numbers of each epoch", _history),
+    "link_": Attribute(
+        '{"identity", "log"}',
+        'The function of the mean that the network learns, "log" for the loss "poisson".',
+        "'identity' or 'log'",
+        lambda value, of: value in ("identity", "log"),
+    ),
+    "periodic_features_": Attribute(
+        "ndarray of int, shape (n_periodic,)",
+        "The features that take more than two values, of which the periodic lift has functions; "
+        "of sparse X none.",
+        "an array of features in ascending order",
+        _periodic_features,
+    ),
+    "history_": Attribute(
+        "list of dict",
+        'One entry per epoch: "epoch", "loss", the means per batch of "nfe_forward" and '
+        '"nfe_backward" (evaluations of the field), the means per row of "accepted_steps" and '
+        '"rejected_steps", "learning_rate" (of its last batch), "retries" (how often training went '
+        'back to the last good weights) and "seconds"; with rows to validate by, '
+        '"validation_loss" and "validation_score", infinite and NaN if a solve failed. Losses of a '
+        "regressor are those of the standardised target.",
+        "a list with the numbers of each epoch",
+        _history,
+    ),
     "n_iter_": Attribute(
+        "int",
+        "Number of epochs run.",
         "the number of epochs",
         lambda value, of: _integer(value, len(of["history_"]), len(of["history_"])),
     ),
     "best_epoch_": Attribute(
-        "one of the epochs", lambda value, of: _integer(value, 1, of["n_iter_"])
+        "int",
+        "The epoch whose weights are kept: with early stopping that of the lowest validation loss, "
+        "else the last.",
+        "one of the epochs",
+        lambda value, of: _integer(value, 1, of["n_iter_"]),
     ),
-    "loss_": Attribute("the loss of the best epoch", _loss),
-    "n_parameters_": Attribute("a positive integer", lambda value, of: _integer(value, 1)),
+    "loss_": Attribute(
+        "float",
+        "Its training loss.",
+        "the loss of the best epoch",
+        _loss,
+    ),
+    "n_parameters_": Attribute(
+        "int",
+        "Number of trained numbers.",
+        "a positive integer",
+        lambda value, of: _integer(value, 1),
+    ),
 }
 
 
