@@ -30,7 +30,7 @@ from sknode import (
     ResNetRegressor,
 )
 from sknode._files import read, write
-from sknode.estimators import _training
+from sknode.training.net import Net
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -469,7 +469,7 @@ def test_contents_that_do_not_fit_are_refused(name, path):
 def test_blocks_are_not_built_before_they_are_counted(path, monkeypatch):
     sknode.save(MODELS["residual"](), path)
     altered(path, lambda h, t: set_network(h, "n_blocks", 20_000))
-    monkeypatch.setattr(_training, "make_net", None)
+    monkeypatch.setattr("sknode.persistence.Net", None)
     monkeypatch.setattr("sknode.modules.NODENetwork.__init__", None)
     with pytest.raises(ValueError, match="its weights are not those of the network"):
         sknode.load(path)
@@ -555,5 +555,5 @@ def test_the_header_can_be_read_by_anyone(path):
 def test_a_net_is_remade_with_its_recipe():
     model = MODELS["classes"]()
     net = pickle.loads(pickle.dumps(model.net_))
-    assert isinstance(net, _training.Net)
+    assert isinstance(net, Net)
     assert net.recipe == model.net_.recipe or net.recipe.network == model.net_.recipe.network

@@ -125,7 +125,7 @@ def test_a_classifier_is_validated_by_rows_that_a_member_was_not_trained_on(data
     X, y = data
     options = {**THREE, "n_members": 12, "early_stopping": True, "dtype": "float64"}
     model = NODEClassifier(**options).fit(X, y)
-    held = held_back(X, y, model._strata(y), 0.1, 0, 12)
+    held = held_back(X, y, model._target.strata(y), 0.1, 0, 12)
     judges = held.any(axis=1)
     found = out_of_bag(model.predict_proba_members(X)[:, judges], held[judges])
     if y.ndim == 2:
@@ -161,13 +161,13 @@ def test_a_member_learns_nothing_from_the_rows_it_does_without():
     rows = Rows(X, model.scaling_, torch.device("cpu"), torch.float64)
     weight = 1.0 + np.arange(len(y)) % 3
     everything = slice(None)
-    batch, target = TrainingSet(rows, model._encode(y), weight, learners).take(everything)
+    batch, target = TrainingSet(rows, model._target.encode(y), weight, learners).take(everything)
     outputs = net.module_(batch).detach().requires_grad_()
     net.get_loss(outputs, target).backward()
     found = 3 * outputs.grad.view(3, len(y))
     for learned, gradient, own in zip(learners.T, found, outputs.detach().chunk(3), strict=True):
         assert not gradient[~learned].any()
-        left = TrainingSet(rows, model._encode(y), weight * learned).take(everything)[1]
+        left = TrainingSet(rows, model._target.encode(y), weight * learned).take(everything)[1]
         own.requires_grad_()
         net.get_loss(own, left).backward()
         np.testing.assert_allclose(gradient, own.grad[:, 0], rtol=1e-12)
