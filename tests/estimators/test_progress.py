@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from skorch.callbacks import Callback
 
 from sknode import NODEClassifier
-from sknode.estimators import _progress
+from sknode.training import progress
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
