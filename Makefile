@@ -10,7 +10,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 env: .venv/.installed
 
 # torch goes first and alone: the rest then keeps the build of it, CPU or CUDA, that was found.
-.venv/.installed: pyproject.toml constraints.txt CMakeLists.txt $(wildcard sknode/ode/native/*)
+.venv/.installed: pyproject.toml constraints.txt CMakeLists.txt $(wildcard sknode/ode/native/*.?pp)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install torch
 	$(BIN)/pip install -e '.[all]'

@@ -29,7 +29,7 @@ from .estimators.tabular import BaseRowNetwork
 from .modules import ODEBlock, ResidualBlocks
 from .modules.heads import FirstDims
 from .modules.lifts import PeriodicLift
-from .ode.field import DenseForm, dense_form_of
+from .ode.dense import DenseForm, dense_form_of
 from .ode.tableau import Tableau
 from .training.scaling import CLIP, Scaling
 

@@ -17,12 +17,15 @@ MAP = [
     {"exceptions", "_checks", "_files"},
     {"_vectors"},
     {"ode.tableau", "ode.transforms"},
-    {"ode.field"},
-    {"ode.workspace"},
-    {"ode.step", "ode.control"},
-    {"ode.integrate"},
-    {"ode.adjoint"},
-    {"ode.native", "ode.torchdiffeq"},
+    {"ode.dense", "ode.failures", "ode.field", "ode.pool", "ode.stats", "ode.step_sizes"},
+    {"ode.gradients", "ode.settings"},
+    {"ode.eager.control", "ode.eager.module", "ode.eager.step"},
+    {"ode.eager.workspace"},
+    {"ode.eager.stepping"},
+    {"ode.eager.integrate"},
+    {"ode.eager.continuous", "ode.eager.discrete"},
+    {"ode.eager.solve"},
+    {"ode.eager", "ode.native"},
     {"ode.solution"},
     {"ode"},
     {"_versions"},
@@ -130,9 +133,15 @@ def test_a_file_imports_only_from_rows_above_its_own(module):
 
 
 def test_the_map_sees_relative_and_absolute_imports():
-    assert {"ode.tableau", "ode.field"} <= own_imports("ode.step")
+    assert {"ode.tableau", "ode.field"} <= own_imports("ode.eager.step")
+    assert "ode.eager.step" in own_imports("ode.eager.stepping")
     assert "ode.solution" in own_imports("ode")
-    assert "torch" in {name.split(".")[0] for name in imports("ode.step")}
+    assert "torch" in {name.split(".")[0] for name in imports("ode.eager.step")}
+
+
+def test_the_native_engine_knows_nothing_of_the_eager_one():
+    # The map holds that the eager one knows nothing of the native one, which is below it.
+    assert not [name for name in own_imports("ode.native") if name.startswith("ode.eager")]
 
 
 CORE = [name for name in FILES if name.split(".")[0] in ("ode", "modules", "exceptions")]

@@ -13,8 +13,7 @@ from ..modules.activations import ACTIVATIONS
 from ..modules.heads import HEADS
 from ..modules.lifts import LIFTS
 from ..modules.losses import LOSSES
-from ..ode.adjoint import ADJOINTS
-from ..ode.integrate import MOST_STEPS
+from ..ode.settings import ADJOINTS, MOST_STEPS
 from ..ode.tableau import TABLEAUS
 from ..training.optimizers import OPTIMIZERS
 from ..training.scaling import SCALINGS

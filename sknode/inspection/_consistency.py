@@ -118,7 +118,7 @@ def solver_consistency(
     >>> found.score == found.tight_score, found.deviation < 0.05
     (True, True)
     """
-    settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
+    settings = check_settings(solver=solver, tolerance=tolerance, max_steps=max_steps)
     before, fitted = parts_of("solver_consistency", estimator, SolverMixin)
     _check_targets(fitted, X, y)
     X = before.transform(X) if before else X

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from .._checks import check_integer
 from ..estimators.solver import SolverMixin
 from ..ode import Stats
-from ..ode.field import dense_form_of, parameters_of
-from ..ode.integrate import Method, steps
-from ..ode.workspace import lease
+from ..ode.dense import dense_form_of, parameters_of
+from ..ode.eager.stepping import steps
+from ..ode.eager.workspace import lease
+from ..ode.settings import Method
 from ._axes import check_ax
 from ._fitted import parts_of
 from ._labels import labels_of
@@ -305,7 +306,7 @@ def accepted_steps(field: nn.Module, z0: Tensor, t1: float, method: Method) -> S
     stats = Stats(len(z0), method.tableau.n_stages, method.tableau.fsal)
     ends = []
     for step in steps(workspace, [0.0, t1], method, stats, keep_tapes=False):
-        stats.add(step)
+        stats.add(step.before, step.after, step.proposal)
         ends.append(torch.stack([step.before, step.after]))
     # On a fixed grid one number stands for all rows.
     left = torch.stack(ends, 1).view(2, len(ends), -1).expand(-1, -1, len(z0))

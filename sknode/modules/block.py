@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from .._checks import is_number
 from ..ode import Stats
-from ..ode.adjoint import Settings
-from ..ode.integrate import MOST_STEPS, Method
+from ..ode.pool import Pool
+from ..ode.settings import MOST_STEPS, Method, Settings
 from ..ode.solution import check_field, check_settings, solve
-from ..ode.workspace import Pool
 
 __all__ = ["ODEBlock"]
 
@@ -109,12 +108,12 @@ class ODEBlock(nn.Module):
         self.field = field
         self.t1 = float(t1)
         self.settings = check_settings(
-            solver,
-            tolerance,
-            n_steps,
-            max_steps,
-            adjoint,
-            adjoint_tolerance,
+            solver=solver,
+            tolerance=tolerance,
+            n_steps=n_steps,
+            max_steps=max_steps,
+            adjoint=adjoint,
+            adjoint_tolerance=adjoint_tolerance,
             engine=engine,
             kinetic_energy=kinetic_energy,
         )

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_choice, check_flag, is_integer, is_number
-from ..ode.field import DenseForm, Dynamics, Stack, Tape, rows_of_members
+from ..ode.dense import DenseForm
+from ..ode.field import Dynamics, Stack, Tape, rows_of_members
 from .activations import ACTIVATIONS
 from .linear import dense, linear
 

@@ -1,25 +1,22 @@
 """The public solve."""
 
 from reprlib import repr as shortened
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from .._checks import check_choice, check_count, check_flag, is_number, is_tolerance
-from . import adjoint as eager
 from . import native
-from .adjoint import ADJOINTS, Settings
-from .control import Tolerance
-from .field import dense_form_of, kind_of, parameters_of
-from .integrate import MOST_STEPS, Method, Stats
-from .tableau import TABLEAUS
+from .dense import dense_form_of, parameters_of
+from .eager import solve_eagerly
+from .field import kind_of
+from .pool import Pool
+from .settings import Settings, SolverSettings, resolve, with_settings
+from .stats import Stats
 from .transforms import check_untransformed, untraced
-from .workspace import Pool
 
 __all__ = ["Solution", "check_field", "check_settings", "odeint", "solve"]
 
-ENGINES = ("auto", "native", "eager")
 LARGEST = {dtype: torch.finfo(dtype).max for dtype in (torch.float32, torch.float64)}
 
 
@@ -51,20 +48,14 @@ class Solution(NamedTuple):
 
 
 @untraced
+@with_settings(before="first_step")
 def odeint(
     field: nn.Module,
     z0: Tensor,
     t: Tensor,
     *,
-    solver: str = "dopri5",
-    tolerance: float | tuple[float, float] = 1e-3,
-    n_steps: int | None = None,
-    max_steps: int = 1000,
-    adjoint: str | None = "discrete",
-    adjoint_tolerance: float | tuple[float, float] | None = None,
     first_step: float | Tensor | None = None,
-    engine: str = "auto",
-    kinetic_energy: bool = False,
+    **settings: Unpack[SolverSettings],
 ) -> Solution:
     """Solve z' = f(t, z) for a batch of rows, each with a step size of its own.
 
@@ -101,9 +92,6 @@ def odeint(
     adjoint_tolerance : float, (float, float) or None, default=None
         Tolerance of the continuous adjoint; None: that of the solve. Rows' cotangents are scaled
         to size one for it.
-    first_step : float, Tensor of shape () or None, default=None
-        Size of the first step that adaptive methods try, for all rows. None: each row chooses its
-        own, which takes one evaluation.
     engine : {"auto", "native", "eager"}, default="auto"
         "native": the compiled engine, for fields with a dense form, such as `MLPField`, on the
         CPU; not with `adjoint=None`. "eager": torch, for every field and device. "auto": native
@@ -113,6 +101,9 @@ def odeint(
         mean being over the row's dimensions. It is differentiable like the states, and a penalty
         on it makes ways short and straight, which need few steps [3]_. It is summed up along the
         steps and has no say in them.
+    first_step : float, Tensor of shape () or None, default=None
+        Size of the first step that adaptive methods try, for all rows. None: each row chooses its
+        own, which takes one evaluation.
 
     Returns
     -------
@@ -158,18 +149,7 @@ def odeint(
     check_field(field)
     _check_start(z0)
     times = _times(t, z0.dtype)
-    settings = check_settings(
-        solver,
-        tolerance,
-        n_steps,
-        max_steps,
-        adjoint,
-        adjoint_tolerance,
-        first_step,
-        engine,
-        kinetic_energy,
-    )
-    z, stats, energy = solve(field, z0, times, settings)
+    z, stats, energy = solve(field, z0, times, check_settings(first_step, **settings))
     return Solution(torch.cat((z0, z)).view(-1, *z0.shape), stats, energy)
 
 
@@ -192,7 +172,7 @@ def solve(
         if form is not None and settings.adjoint is not None and native.serves(form, z0):
             layers = form.parameters
             _check_agreement(z0, layers)
-            return native.solve(form, layers, z0, times, settings, pool)
+            return native.solve_natively(form, layers, z0, times, settings, pool)
         if settings.engine == "native":
             raise ValueError(
                 "engine='native' serves fields with a dense form, such as MLPField, and states "
@@ -201,51 +181,19 @@ def solve(
             )
     parameters = parameters_of(field, form)
     _check_agreement(z0, parameters)
-    return eager.solve(field, parameters, z0, times, settings, pool)
+    return solve_eagerly(field, parameters, z0, times, settings, pool)
 
 
 def check_settings(
-    solver: str,
-    tolerance: float | tuple[float, float],
-    n_steps: int | None,
-    max_steps: int,
-    adjoint: str | None,
-    adjoint_tolerance: float | tuple[float, float] | None,
-    first_step: float | Tensor | None = None,
-    engine: str = "auto",
-    kinetic_energy: bool = False,
+    first_step: float | Tensor | None = None, **settings: Unpack[SolverSettings]
 ) -> Settings:
     """Check the settings of `odeint` and look up what they name."""
-    check_choice("solver", solver, TABLEAUS)
-    check_choice("adjoint", adjoint, ADJOINTS)
-    check_choice("engine", engine, ENGINES)
-    check_flag("kinetic_energy", kinetic_energy)
-    if engine == "native" and native.ENGINE is None:
+    resolved = resolve(first_step, **settings)
+    if resolved.engine == "native" and native.ENGINE is None:
         raise ValueError("engine='native' was not built here; use engine='auto'")
-    if engine == "native" and adjoint is None:
+    if resolved.engine == "native" and resolved.adjoint is None:
         raise ValueError("engine='native' builds no graph for adjoint=None; use engine='auto'")
-    _check_first_step(first_step)
-    method = Method(
-        TABLEAUS[solver],
-        _tolerance("tolerance", tolerance),
-        None if n_steps is None else check_count("n_steps", n_steps, MOST_STEPS),
-        check_count("max_steps", max_steps, MOST_STEPS),
-        first_step,
-    )
-    backward = method._replace(first_step=None)
-    if adjoint_tolerance is not None:
-        backward = backward._replace(tolerance=_tolerance("adjoint_tolerance", adjoint_tolerance))
-    return Settings(method, backward, adjoint, engine, kinetic_energy)
-
-
-def _check_first_step(value: Any) -> None:
-    if isinstance(value, Tensor):
-        # An earlier solve found it, and looking at it would stall an accelerator.
-        fits = value.ndim == 0 and (not value.is_cpu or is_number(value.item(), above=0.0))
-    else:
-        fits = value is None or is_number(value, above=0.0)
-    if not fits:
-        raise ValueError(f"first_step must be a positive number or None, got {value!r}")
+    return resolved
 
 
 def check_field(field: Any) -> None:
@@ -327,10 +275,3 @@ def _check_span(times: list[float], dtype: torch.dtype) -> None:
             f"the times from {first:g} to {last:g} are beyond the range of {dtype}, the dtype of "
             "z0; scale them, or solve in float64"
         )
-
-
-def _tolerance(name: str, value: Any) -> Tolerance:
-    if not is_tolerance(value):
-        raise ValueError(f"{name} must be a positive number or a pair of them, got {value!r}")
-    rtol, atol = value if isinstance(value, tuple | list) else (value, value)
-    return Tolerance(float(rtol), float(atol))

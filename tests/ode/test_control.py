@@ -6,15 +6,9 @@ import torch
 from scipy.integrate import RK45, solve_ivp
 
 from sknode.ode import TABLEAUS, odeint
-from sknode.ode.control import (
-    GRAIN,
-    LARGEST_FACTOR,
-    LEAST_FACTOR,
-    SAFETY,
-    Controller,
-    Tolerance,
-)
-from sknode.ode.field import bind
+from sknode.ode.eager.control import Controller
+from sknode.ode.eager.module import bind
+from sknode.ode.step_sizes import GRAIN, LARGEST_FACTOR, LEAST_FACTOR, SAFETY
 from tests.problems import ADAPTIVE, PROBLEMS, Driven, Exponential, extended, times
 
 adaptive_solvers = pytest.mark.parametrize("solver", ADAPTIVE)
@@ -22,7 +16,7 @@ adaptive_solvers = pytest.mark.parametrize("solver", ADAPTIVE)
 
 def controller(field, z0, solver="dopri5", tolerance=(1e-3, 1e-6)):
     system = bind(field, z0)
-    return system, Controller(system, TABLEAUS[solver], Tolerance(*tolerance))
+    return system, Controller(system, TABLEAUS[solver], *tolerance)
 
 
 def for_scipy(field):
@@ -127,7 +121,7 @@ def test_a_first_step_is_positive_and_not_longer_than_the_way(z0, rate, span):
 )
 def test_steps_are_those_of_scipy_where_none_is_rejected(solver, name, problem, monkeypatch):
     # scipy does not cut its step sizes.
-    monkeypatch.setattr("sknode.ode.control.GRAIN", 2.0**-48)
+    monkeypatch.setattr("sknode.ode.step_sizes.GRAIN", 2.0**-48)
     # After a rejection scipy lets the next step not grow, so only smooth rows compare.
     field, rtol, atol = problem(), 1e-5, 1e-7
     z0 = field.initial()[:1]

@@ -6,17 +6,9 @@ from sknode.modules import MLPField
 from sknode.modules.activations import ACTIVATIONS
 from sknode.modules.fields import DenseDynamics
 from sknode.ode import TABLEAUS, odeint
-from sknode.ode.field import (
-    ClosedFormField,
-    DenseField,
-    DenseForm,
-    ModuleDynamics,
-    Stack,
-    Tape,
-    bind,
-    dense_form_of,
-    parameters_of,
-)
+from sknode.ode.dense import DenseField, DenseForm, dense_form_of, parameters_of
+from sknode.ode.eager.module import ModuleDynamics, bind
+from sknode.ode.field import ClosedFormField, Stack, Tape
 from tests.problems import Counted, Driven, Exponential, extended, times
 
 

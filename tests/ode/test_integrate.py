@@ -7,10 +7,10 @@ from torch import nn
 from sknode.exceptions import SolverError
 from sknode.modules import MLPField
 from sknode.ode import TABLEAUS, odeint
-from sknode.ode.control import Tolerance
-from sknode.ode.field import bind
-from sknode.ode.integrate import Method, integrate
-from sknode.ode.workspace import Workspace
+from sknode.ode.eager.integrate import integrate
+from sknode.ode.eager.module import bind
+from sknode.ode.eager.workspace import Workspace
+from sknode.ode.settings import Method
 from tests.problems import ADAPTIVE, Blowup, Counted, Driven, Logistic, Oscillator, times
 
 all_solvers = pytest.mark.parametrize("solver", TABLEAUS)
@@ -180,7 +180,7 @@ def test_rejected_steps_are_counted_row_by_row(solver):
 @adaptive_solvers
 def test_counts_agree_with_the_steps_recorded(solver):
     z0, field = neighbourhood(), Stiffness()
-    method = Method(TABLEAUS[solver], Tolerance(1e-3, 1e-3), None, 3000)
+    method = Method(TABLEAUS[solver], 1e-3, 1e-3, None, 3000)
     with torch.no_grad():
         workspace = Workspace(bind(field, z0), method.tableau)
         workspace.system.load(tuple(field.parameters()))

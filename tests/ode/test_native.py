@@ -156,10 +156,10 @@ def test_results_do_not_depend_on_the_number_of_threads(adjoint, dtype):
 
 @pytest.mark.parametrize("name", ["baseline", "avx2", "avx512"])
 def test_every_instruction_set_of_this_machine_agrees_with_torch(name, monkeypatch):
-    baseline = importlib.import_module("sknode.ode._engine_baseline")
+    baseline = importlib.import_module("sknode.ode.native._engine_baseline")
     if name not in baseline.supported():
         pytest.skip(f"this machine has no {name}")
-    module = importlib.import_module(f"sknode.ode._engine_{name}")
+    module = importlib.import_module(f"sknode.ode.native._engine_{name}")
     monkeypatch.setattr(native, "ENGINE", module)
     assert_engines_agree(mlp("silu"), rows(37), times(0.0, 0.5, 1.0))
     assert_engines_agree(mlp().float(), rows(37).float(), torch.tensor([0.0, 1.0]), 1e-4)
@@ -211,7 +211,7 @@ def test_a_failed_row_leaves_its_neighbours_unharmed():
     broken[3] = float("nan")
     form = field.dense_form()
     settings = ODEBlock(field).settings
-    held = native.Problem(form, [0.0, 1.0], settings, None).lease(form.parameters)
+    held = native.NativeProblem(form, [0.0, 1.0], settings, None).lease(form.parameters)
     z, counts = torch.full_like(z0, -1.0), torch.empty((2, 16), dtype=torch.int64)
     numbers = native._numbers(settings.method)
     # Here the block stops at the failure, on a grid it goes on to the end.

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from sknode.ode import TABLEAUS, odeint
-from sknode.ode.field import Stack, bind
-from sknode.ode.step import coefficients, differentiable_step, take_step
+from sknode.ode.eager.module import bind
+from sknode.ode.eager.step import coefficients, differentiable_step, take_step
+from sknode.ode.field import Stack
 from tests.problems import Driven, Orbit, Oscillator, extended, slope
 
 all_solvers = pytest.mark.parametrize("solver", TABLEAUS)

@@ -8,7 +8,7 @@ import torch
 
 from sknode.modules import MLPField, ODEBlock
 from sknode.ode import odeint
-from sknode.ode.workspace import Pool
+from sknode.ode.pool import Pool
 from tests.problems import Exponential, times
 
 

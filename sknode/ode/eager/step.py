@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .field import Dynamics, Stack, Tape
-from .tableau import Tableau
+from ..field import Dynamics, Stack, Tape
+from ..tableau import Tableau
 
 __all__ = [
     "Coefficients",

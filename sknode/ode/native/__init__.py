@@ -1,6 +1,6 @@
 """The compiled engine: dense fields on the CPU, a whole batch in one call.
 
-Its source is in the folder `native`. It takes the decisions of the eager engine, row by row, and
+Its source is beside this file. It takes the decisions of the eager engine, row by row, and
 knows no method by itself: tableaus and the controller's constants are handed to it.
 """
 
@@ -16,21 +16,22 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-from . import control
-from .adjoint import (
-    Settings,
+from .. import step_sizes
+from ..dense import DenseForm
+from ..failures import overflow, step_too_small, too_many_steps
+from ..gradients import (
     apply,
     mean_square_of_pull,
     pull_of_energy,
     stages_of_a_sweep,
     wants_gradient,
 )
-from .field import DenseForm
-from .integrate import Method, Stats, overflow, step_too_small, too_many_steps
-from .tableau import Tableau
-from .workspace import Lease, Pool, borrow
+from ..pool import Lease, Pool, borrow
+from ..settings import Method, Settings
+from ..stats import Stats
+from ..tableau import Tableau
 
-__all__ = ["ENGINE", "allowing", "serves", "solve"]
+__all__ = ["ENGINE", "allowing", "serves", "solve_natively"]
 
 ACTIVATIONS = ("tanh", "silu", "softplus", "relu")
 # It counts them in int.
@@ -74,7 +75,7 @@ def serves(form: DenseForm, z0: Tensor) -> bool:
     return z0.ndim == 2 and z0.shape[0] <= MOST_ROWS
 
 
-class Problem(NamedTuple):
+class NativeProblem(NamedTuple):
     """A dense field to be solved between times."""
 
     form: DenseForm
@@ -144,8 +145,15 @@ def _flat(tableau: Tableau) -> tuple:
 
 def _numbers(method: Method) -> list[float]:
     first_step = 0.0 if method.first_step is None else float(method.first_step)
-    limits = (control.SAFETY, control.LEAST_FACTOR, control.LARGEST_FACTOR, control.GRAIN)
-    return [*method.tolerance, first_step, *limits]
+    return [
+        method.rtol,
+        method.atol,
+        first_step,
+        step_sizes.SAFETY,
+        step_sizes.LEAST_FACTOR,
+        step_sizes.LARGEST_FACTOR,
+        step_sizes.GRAIN,
+    ]
 
 
 def _check(result: tuple, nodes: list[float], n_rows: int) -> None:
@@ -159,7 +167,7 @@ def _check(result: tuple, nodes: list[float], n_rows: int) -> None:
         raise step_too_small(nodes[-1] - left, n_steps, n_failed, n_rows)
 
 
-def solve(
+def solve_natively(
     form: DenseForm,
     parameters: tuple[Tensor, ...],
     z0: Tensor,
@@ -167,8 +175,8 @@ def solve(
     settings: Settings,
     pool: Pool | None,
 ) -> tuple[Tensor, Stats, Tensor | None]:
-    """Solve for the states at all times but the first, as `sknode.ode.adjoint.solve` does."""
-    problem = Problem(form, times, settings, pool)
+    """Solve for the states at all times but the first, as `solve_eagerly` does."""
+    problem = NativeProblem(form, times, settings, pool)
     if not wants_gradient(z0, parameters):
         _, z, stats, energy = problem.integrate(z0, parameters, record=False)
         return z, stats, energy
@@ -176,10 +184,10 @@ def solve(
     return apply(FUNCTIONS[settings.adjoint], problem, z0, parameters)
 
 
-class _DiscreteAdjoint(Function):
+class NativeDiscreteAdjoint(Function):
     @staticmethod
     def forward(
-        ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
+        ctx: Any, problem: NativeProblem, notes: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         ctx.lease, z, ctx.stats, energy = problem.integrate(z0, parameters, record=True)
         ctx.times = problem.times
@@ -203,10 +211,10 @@ class _DiscreteAdjoint(Function):
         return None, None, start, *gradient
 
 
-class _ContinuousAdjoint(Function):
+class NativeContinuousAdjoint(Function):
     @staticmethod
     def forward(
-        ctx: Any, problem: Problem, notes: list[Stats], z0: Tensor, *parameters: Tensor
+        ctx: Any, problem: NativeProblem, notes: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         _, z, ctx.stats, energy = problem.integrate(z0, parameters, record=False)
         ctx.problem = problem
@@ -263,4 +271,4 @@ def _address(tensor: Tensor | None) -> int:
     return address
 
 
-FUNCTIONS = {"discrete": _DiscreteAdjoint, "continuous": _ContinuousAdjoint}
+FUNCTIONS = {"discrete": NativeDiscreteAdjoint, "continuous": NativeContinuousAdjoint}

@@ -1,31 +1,15 @@
 """Row-wise control of the step size."""
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .field import Dynamics, Tape
-from .tableau import Tableau
+from .. import step_sizes
+from ..field import Dynamics, Tape
+from ..tableau import Tableau
 
-__all__ = ["Controller", "Tolerance"]
-
-# The usual constants of an elementary controller: Hairer, Nørsett, Wanner, Solving ODEs I,
-# section II.4.
-SAFETY = 0.9
-LEAST_FACTOR = 0.1875
-LARGEST_FACTOR = 10.0
-# A matrix product rounds a row differently in another batch. Step sizes are cut to a few bits, so
-# that this noise of 1e-16 is not multiplied by the controller and handed on from step to step.
-GRAIN = 1 / 64
-
-
-class Tolerance(NamedTuple):
-    """Relative and absolute tolerance."""
-
-    rtol: float
-    atol: float
+__all__ = ["Controller"]
 
 
 class Controller:
@@ -36,16 +20,20 @@ class Controller:
     from that row alone, which is why a prediction does not depend on the rest of its batch.
     """
 
-    def __init__(self, system: Dynamics, tableau: Tableau, tolerance: Tolerance) -> None:
+    def __init__(self, system: Dynamics, tableau: Tableau, rtol: float, atol: float) -> None:
         self.system = system
-        self.tolerance = tolerance
+        self.rtol = rtol
+        self.atol = atol
+        self._grain = step_sizes.GRAIN
         self._exponent = -1.0 / tableau.order
         self._bound = system.n_controlled**0.5
-        grains_at_one = SAFETY / GRAIN * self._bound ** (1.0 / tableau.order)
+        grains_at_one = step_sizes.SAFETY / self._grain * self._bound ** (1.0 / tableau.order)
         like = system.controlled
         self._scalars = _scalars(
-            (tolerance.atol, self._bound, grains_at_one, GRAIN), like.dtype, like.device
+            (atol, self._bound, grains_at_one, self._grain), like.dtype, like.device
         )
+        self._fewest_grains = step_sizes.LEAST_FACTOR / self._grain
+        self._most_grains = step_sizes.LARGEST_FACTOR / self._grain
 
     def judge(self, x: Tensor, end: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
         """Return which rows are accepted, and by what factor each row's step may change.
@@ -55,11 +43,11 @@ class Controller:
         """
         atol, bound, grains_at_one, grain = self._scalars
         scale = torch.maximum(x.abs(), end.abs())
-        torch.add(atol, scale, alpha=self.tolerance.rtol, out=scale)
+        torch.add(atol, scale, alpha=self.rtol, out=scale)
         norm = torch.linalg.vector_norm(error.div_(scale), dim=1)
         grains = norm.pow(self._exponent).mul_(grains_at_one)
         # clamp would keep a NaN.
-        grains.nan_to_num_(nan=0.0).clamp_(LEAST_FACTOR / GRAIN, LARGEST_FACTOR / GRAIN)
+        grains.nan_to_num_(nan=0.0).clamp_(self._fewest_grains, self._most_grains)
         return norm <= bound, grains.floor_().mul_(grain)
 
     def first_step(self, x: Tensor, k: Tensor, span: float, tape: Tape, order: int) -> Tensor:
@@ -68,7 +56,7 @@ class Controller:
         The algorithm of Hairer, Nørsett, Wanner, Solving ODEs I, section II.4; it costs one
         evaluation.
         """
-        scale = self.system.controlled / (self.tolerance.atol + self.tolerance.rtol * x.abs())
+        scale = self.system.controlled / (self.atol + self.rtol * x.abs())
         size, slope = self._norm(x * scale), self._norm(k * scale)
         trial = torch.where((size < 1e-5) | (slope < 1e-5), 1e-6, 0.01 * size / slope)
         trial = trial.clamp(max=abs(span))
@@ -80,7 +68,7 @@ class Controller:
             largest <= 1e-15, (trial * 1e-3).clamp(min=1e-6), (0.01 / largest).pow(1.0 / order)
         )
         mantissa, exponent = torch.frexp(torch.minimum(100.0 * trial, step))
-        step = torch.ldexp((mantissa / GRAIN).floor() * GRAIN, exponent)
+        step = torch.ldexp((mantissa / self._grain).floor() * self._grain, exponent)
         return step.clamp(max=abs(span))
 
     def _norm(self, scaled: Tensor) -> Tensor:
