@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .._checks import is_number
 from ..ode import Stats
 from ..ode.pool import Pool
-from ..ode.settings import MOST_STEPS, Method, Settings
+from ..ode.settings import MOST_STEPS, Method, Settings, SolverSettings, with_settings
 from ..ode.solution import check_field, check_settings, solve
 
 __all__ = ["ODEBlock"]
@@ -87,19 +87,12 @@ class ODEBlock(nn.Module):
     >>> loss.backward()
     """
 
+    @with_settings()
     def __init__(
         self,
         field: nn.Module,
         t1: float = 1.0,
-        *,
-        solver: str = "dopri5",
-        tolerance: float | tuple[float, float] = 1e-3,
-        n_steps: int | None = None,
-        max_steps: int = 1000,
-        adjoint: str | None = "discrete",
-        adjoint_tolerance: float | tuple[float, float] | None = None,
-        engine: str = "auto",
-        kinetic_energy: bool = False,
+        **settings: Unpack[SolverSettings],
     ) -> None:
         super().__init__()
         check_field(field)
@@ -107,16 +100,7 @@ class ODEBlock(nn.Module):
             raise ValueError(f"t1 must be finite and not zero, got {t1!r}")
         self.field = field
         self.t1 = float(t1)
-        self.settings = check_settings(
-            solver=solver,
-            tolerance=tolerance,
-            n_steps=n_steps,
-            max_steps=max_steps,
-            adjoint=adjoint,
-            adjoint_tolerance=adjoint_tolerance,
-            engine=engine,
-            kinetic_energy=kinetic_energy,
-        )
+        self.settings = check_settings(**settings)
         self.stats: Stats | None = None
         self.first_step: Tensor | float | None = None
         self.kinetic_energy: Tensor | None = None

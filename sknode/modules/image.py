@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
+from ..ode.settings import SolverSettings, with_settings
 from .convolution import ConvField, convolution
 from .linear import linear, make_small
 from .residual import make_block
@@ -52,6 +54,10 @@ class ImageNetwork(nn.Module):
         Adaptive methods give up after so many steps, rejected ones included.
     adjoint : {"discrete", "continuous", None}, default="discrete"
         How the backward pass differentiates.
+    adjoint_tolerance : float, (float, float) or None, default=None
+        Tolerance of the continuous adjoint; None: that of the solve.
+    engine : {"auto", "native", "eager"}, default="auto"
+        What solves: the compiled engine, torch, or the former where it serves.
     kinetic_energy : bool, default=False
         Whether to compute each image's kinetic energy on its way, through the ODE or the blocks.
     generator : torch.Generator or None, default=None
@@ -90,6 +96,7 @@ class ImageNetwork(nn.Module):
 
     n_members = 1
 
+    @with_settings(before="generator")
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -101,13 +108,8 @@ class ImageNetwork(nn.Module):
         n_downsamplings: int = 0,
         time_dependent: bool = True,
         n_blocks: int | None = None,
-        solver: str = "dopri5",
-        tolerance: float | tuple[float, float] = 1e-3,
-        n_steps: int | None = None,
-        max_steps: int = 1000,
-        adjoint: str | None = "discrete",
-        kinetic_energy: bool = False,
         generator: torch.Generator | None = None,
+        **settings: Unpack[SolverSettings],
     ) -> None:
         super().__init__()
         n_channels, height, width = image_shape
@@ -135,12 +137,7 @@ class ImageNetwork(nn.Module):
             field,
             n_blocks,
             time_dependent,
-            solver=solver,
-            tolerance=tolerance,
-            n_steps=n_steps,
-            max_steps=max_steps,
-            adjoint=adjoint,
-            kinetic_energy=kinetic_energy,
+            **settings,
         )
         self.state_shape = (height, width, n_channels)
         self.head = linear(prod(self.state_shape), n_outputs, generator)

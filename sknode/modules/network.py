@@ -1,12 +1,13 @@
 """The whole network: lift, augmentation, a block that moves the state, head."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_choice
+from ..ode.settings import SolverSettings, with_settings
 from .fields import MLPField
 from .heads import HEADS
 from .lifts import LIFTS
@@ -62,6 +63,10 @@ class NODENetwork(nn.Module):
         Adaptive methods give up after so many steps, rejected ones included.
     adjoint : {"discrete", "continuous", None}, default="discrete"
         How the backward pass differentiates.
+    adjoint_tolerance : float, (float, float) or None, default=None
+        Tolerance of the continuous adjoint; None: that of the solve.
+    engine : {"auto", "native", "eager"}, default="auto"
+        What solves: the compiled engine, torch, or the former where it serves.
     kinetic_energy : bool, default=False
         Whether to compute each row's kinetic energy on its way, through the ODE or the blocks.
     generator : torch.Generator or None, default=None
@@ -100,6 +105,7 @@ class NODENetwork(nn.Module):
     # does what comes of them on this number.
     rows_at_a_time = 2048
 
+    @with_settings(before="generator")
     def __init__(
         self,
         n_features: int,
@@ -117,13 +123,8 @@ class NODENetwork(nn.Module):
         n_members: int = 1,
         head: str = "linear",
         n_blocks: int | None = None,
-        solver: str = "dopri5",
-        tolerance: float | tuple[float, float] = 1e-3,
-        n_steps: int | None = None,
-        max_steps: int = 1000,
-        adjoint: str | None = "discrete",
-        kinetic_energy: bool = False,
         generator: torch.Generator | None = None,
+        **settings: Unpack[SolverSettings],
     ) -> None:
         super().__init__()
         check_choice("lift", lift, LIFTS)
@@ -157,12 +158,7 @@ class NODENetwork(nn.Module):
             field,
             n_blocks,
             time_dependent,
-            solver=solver,
-            tolerance=tolerance,
-            n_steps=n_steps,
-            max_steps=max_steps,
-            adjoint=adjoint,
-            kinetic_energy=kinetic_energy,
+            **settings,
         )
         self._fields = [part for part in self.block.modules() if isinstance(part, MLPField)]
         self.head = HEADS[head](n_dims, n_outputs, generator, n_members)

@@ -1,12 +1,13 @@
 """The discrete counterpart of an ODE block."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..ode import Stats
+from ..ode.settings import SolverSettings
 from .block import ODEBlock
 
 __all__ = ["ResidualBlocks", "make_block"]
@@ -155,13 +156,7 @@ def make_block(
     make_field: Callable[[bool], nn.Module],
     n_blocks: int | None,
     time_dependent: bool,
-    *,
-    solver: str,
-    tolerance: float | tuple[float, float],
-    n_steps: int | None,
-    max_steps: int,
-    adjoint: str | None,
-    kinetic_energy: bool,
+    **settings: Unpack[SolverSettings],
 ) -> ODEBlock | ResidualBlocks:
     """Return an ODE block, or as many residual blocks in its place.
 
@@ -169,13 +164,6 @@ def make_block(
     """
     if n_blocks is not None:
         fields = [make_field(False) for _ in range(n_blocks)]
-        return ResidualBlocks(fields, kinetic_energy=kinetic_energy)
-    return ODEBlock(
-        make_field(time_dependent),
-        solver=solver,
-        tolerance=tolerance,
-        n_steps=n_steps,
-        max_steps=max_steps,
-        adjoint=adjoint,
-        kinetic_energy=kinetic_energy,
-    )
+        wanted = settings.get("kinetic_energy", False)
+        return ResidualBlocks(fields, kinetic_energy=wanted)
+    return ODEBlock(make_field(time_dependent), **settings)
