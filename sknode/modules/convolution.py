@@ -204,7 +204,7 @@ class ConvTape(Tape):
         self.buffers += self.inputs if kept else []
 
 
-class ConvDynamics(Dynamics):
+class ConvDynamics(Dynamics[ConvTape]):
     """The three convolutions and their pullback.
 
     A convolution of a channel that is t everywhere is t times one of ones, which is found once
@@ -243,8 +243,7 @@ class ConvDynamics(Dynamics):
     def scratch_tape(self, n_stages: int) -> ConvTape:
         return ConvTape(n_stages, self, kept=False)
 
-    def evaluate(self, tape: Tape, stage: int) -> Tensor:
-        assert isinstance(tape, ConvTape)
+    def evaluate(self, tape: ConvTape, stage: int) -> Tensor:
         x, n = tape.x[stage], self.n_controlled
         t = x[:, n:].view(-1, 1, 1, 1)
         image = tape.inputs[0][stage].copy_(x[:, :n].view(self.image))
@@ -267,8 +266,7 @@ class ConvDynamics(Dynamics):
             self.cotangents = [self.v.blocks, *self._deltas]
         self._sums: list[Tensor] = []
 
-    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
-        assert isinstance(tape, ConvTape)
+    def pullback(self, tape: ConvTape, stage: int, out: Tensor | None) -> None:
         delta = self._deltas[2][stage]
         delta.copy_(self.v[stage][:, : self.n_controlled].view(self.image))
         for i in (2, 1):
@@ -291,8 +289,7 @@ class ConvDynamics(Dynamics):
         image, *_ = _backward(delta, out, weight, [True, False, False])
         return out.copy_(image.movedim(1, -1))
 
-    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
-        assert isinstance(tape, ConvTape)
+    def accumulate(self, tape: ConvTape, n_stages: int, weights: Tensor | None = None) -> None:
         t = tape.x.blocks[:n_stages, :, self.n_controlled :].flatten()
         parts: list[Tensor] = []
         for i, (deltas, images) in enumerate(zip(self._deltas, tape.inputs, strict=True)):

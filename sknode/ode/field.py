@@ -12,7 +12,7 @@ so (`DenseForm` in dense.py), so that other engines can run it.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -108,12 +108,16 @@ def _column(mask: Tensor, like: Tensor) -> Tensor:
     return mask.view(-1, *[1] * (like.ndim - 1))
 
 
-class Dynamics(ABC):
+TapeT = TypeVar("TapeT", bound=Tape)
+
+
+class Dynamics(ABC, Generic[TapeT]):
     """A field bound to states of one shape: the extended state's derivative, and its pullback.
 
     The pullback of v is (v·∂F/∂x, v·∂F/∂θ). The caller writes the argument of a stage into
     `tape.x[stage]` before `evaluate`, and v into `v[stage]` before `pullback`, which comes after
-    `linearise`.
+    `linearise`. The tapes are those that `new_tape` and `scratch_tape` have made, of a kind of the
+    field's own if it keeps more on them than the arguments.
     """
 
     shape: tuple[int, int]
@@ -126,7 +130,7 @@ class Dynamics(ABC):
     cotangents: list[Tensor]
     """All the tensors (stages, rows, ...) that `pullback` fills for `accumulate`, `v` first."""
 
-    def load(self, parameters: Sequence[Tensor]) -> None:  # noqa: B027 -- most need not prepare
+    def load(self, parameters: Sequence[Tensor]) -> None:
         """Take what `parameters_of` the field are now; called at the start of every solve."""
 
     def enter(self, z: Tensor, t: float, out: Tensor) -> None:
@@ -137,16 +141,16 @@ class Dynamics(ABC):
         else:
             torch.cat((z, z.new_full((self.shape[0], 1), t)), 1, out=out)
 
-    def new_tape(self, n_stages: int) -> Tape:
+    def new_tape(self, n_stages: int) -> TapeT:
         """Return room for one step."""
-        return Tape(n_stages, self.shape, self.controlled)
+        return cast(TapeT, Tape(n_stages, self.shape, self.controlled))
 
-    def scratch_tape(self, n_stages: int) -> Tape:
+    def scratch_tape(self, n_stages: int) -> TapeT:
         """Return room for steps that nothing goes back through, one after the other."""
         return self.new_tape(n_stages)
 
     @abstractmethod
-    def evaluate(self, tape: Tape, stage: int) -> Tensor:
+    def evaluate(self, tape: TapeT, stage: int) -> Tensor:
         """Return dx/dt at `tape.x[stage]`, of shape (rows, width)."""
 
     @abstractmethod
@@ -156,11 +160,11 @@ class Dynamics(ABC):
         `weighted` tells whether `accumulate` will come with weights.
         """
 
-    def linearise(self, tape: Tape, stage: int | None = None) -> None:  # noqa: B027
+    def linearise(self, tape: TapeT, stage: int | None = None) -> None:
         """Compute what the pullbacks of a stage need; None: those of all stages of the tape."""
 
     @abstractmethod
-    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
+    def pullback(self, tape: TapeT, stage: int, out: Tensor | None) -> None:
         """Write v·∂F/∂x into `out`; None: only `accumulate` is to come.
 
         The time column gets any finite number: times are not differentiated, and the pullback
@@ -168,7 +172,7 @@ class Dynamics(ABC):
         """
 
     @abstractmethod
-    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
+    def accumulate(self, tape: TapeT, n_stages: int, weights: Tensor | None = None) -> None:
         """Add Σ weights·v·∂F/∂θ over rows and the first stages; `weights` is (stages, rows, 1)."""
 
     @abstractmethod

@@ -60,29 +60,30 @@ class EagerContinuousAdjoint(Function):
         # Each stretch between two times starts from the state that the forward pass found there.
         for i in reversed(range(len(z))):
             a = a + g[i].flatten(1)
-            a = _pull_back(workspace, z[i], a, times[i + 1], times[i], ctx.problem, ctx.stats)
+            stretch = times[i + 1], times[i]
+            a = _pull_back(system, workspace, z[i], a, stretch, ctx.problem, ctx.stats)
         return None, None, a.view(ctx.shape), *system.gradients()
 
 
 def _pull_back(
+    system: "_AdjointDynamics",
     workspace: Workspace,
     z: Tensor,
     a: Tensor,
-    start: float,
-    stop: float,
+    stretch: tuple[float, float],
     problem: EagerProblem,
     forward_stats: Stats,
 ) -> Tensor:
-    """Solve the adjoint ODE from `start` back to `stop`, collecting the parameters' gradient."""
-    system, tableau = workspace.system, workspace.tableau
-    assert isinstance(system, _AdjointDynamics)
+    """Solve the adjoint ODE over a stretch of time, collecting the parameters' gradient."""
+    start, stop = stretch
+    tableau = workspace.tableau
     size = system.enter_both(z, a, start, out=workspace.stack[0])
     n = tableau.n_stages - tableau.fsal
     b = a.new_tensor(tableau.b[:n]).view(n, 1, 1)
     stats = Stats(len(a), tableau.n_stages, tableau.fsal)
     method = problem.settings.method_of_stretch(start, stop, problem.times)
     for step in steps(workspace, [start, stop], method, stats, keep_tapes=False):
-        system.accumulate(step.tape, n, -b * (step.h * size))
+        workspace.system.accumulate(step.tape, n, -b * (step.h * size))
     forward_stats.nfe_backward += stats.nfe_forward
     width = system.field.shape[1]
     return step.end[:, width : width + a.shape[1]] * size
@@ -95,7 +96,7 @@ class _AdjointTape(Tape):
         self.buffers += [*self.field.buffers, *system.field.cotangents]
 
 
-class _AdjointDynamics(Dynamics):
+class _AdjointDynamics(Dynamics[_AdjointTape]):
     """The extended state x together with its cotangent a: (F(x), −(a + p·F) · ∂F/∂x).
 
     `pull` is p, (rows, 1), or None without an energy, and `square` its `mean_square_of_pull`.
@@ -130,8 +131,7 @@ class _AdjointDynamics(Dynamics):
     def new_tape(self, n_stages: int) -> _AdjointTape:
         return _AdjointTape(n_stages, self)
 
-    def evaluate(self, tape: Tape, stage: int) -> Tensor:
-        assert isinstance(tape, _AdjointTape)
+    def evaluate(self, tape: _AdjointTape, stage: int) -> Tensor:
         width = self.field.shape[1]
         tape.field.x[stage].copy_(tape.x[stage][:, :width])
         self.field.v[stage].copy_(tape.x[stage][:, width:])
@@ -147,11 +147,10 @@ class _AdjointDynamics(Dynamics):
     def begin_reverse(self, n_stages: int, *, weighted: bool) -> None:
         self.field.begin_reverse(n_stages, weighted=weighted)
 
-    def pullback(self, tape: Tape, stage: int, out: Tensor | None) -> None:
+    def pullback(self, tape: _AdjointTape, stage: int, out: Tensor | None) -> None:
         raise NotImplementedError("the adjoint ODE is not differentiated again")
 
-    def accumulate(self, tape: Tape, n_stages: int, weights: Tensor | None = None) -> None:
-        assert isinstance(tape, _AdjointTape)
+    def accumulate(self, tape: _AdjointTape, n_stages: int, weights: Tensor | None = None) -> None:
         self.field.accumulate(tape.field, n_stages, weights)
 
     def gradients(self) -> list[Tensor | None]:

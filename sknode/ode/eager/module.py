@@ -10,7 +10,7 @@ from ..field import ClosedFormField, Dynamics, Stack, Tape, kind_of
 __all__ = ["bind"]
 
 
-class ModuleDynamics(Dynamics):
+class ModuleDynamics(Dynamics[Tape]):
     """Any module, by autograd on the single evaluation."""
 
     def __init__(self, field: nn.Module, z0: Tensor) -> None:
