@@ -112,6 +112,9 @@ def plain_settings(given: Mapping[str, Any]) -> SolverSettings:
     return cast(SolverSettings, plain)
 
 
+PLAIN_DEFAULTS = plain_settings({name: setting.default for name, setting in SETTINGS.items()})
+
+
 def with_settings(before: str | None = None) -> Callable[[F], F]:
     """Make a function that takes `**settings` look and complain as if it named each of them.
 
@@ -209,11 +212,7 @@ def resolve(
     first_step: float | Tensor | None = None, **settings: Unpack[SolverSettings]
 ) -> Settings:
     """Check settings, give the others their defaults, and look up what they name."""
-    given: dict[str, Any] = {**settings}
-    values = {
-        name: setting.check(name, given.get(name, setting.default))
-        for name, setting in SETTINGS.items()
-    }
+    values: dict[str, Any] = {**PLAIN_DEFAULTS, **plain_settings(settings)}
     _check_first_step(first_step)
     rtol, atol = values["tolerance"]
     method = Method(
