@@ -11,7 +11,7 @@ from .linear import linear
 __all__ = ["LIFTS", "PeriodicLift"]
 
 N_FREQUENCIES = 16
-# So many combinations of its waves has a feature: more freedom makes for worse predictions.
+# Each feature has so many combinations of its waves: more freedom makes for worse predictions.
 N_COMBINATIONS = 3
 
 
@@ -56,6 +56,8 @@ class PeriodicLift(nn.Module):
     torch.Size([5, 8])
     """
 
+    features: Tensor
+
     def __init__(
         self,
         n_features: int,
@@ -82,12 +84,15 @@ class PeriodicLift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the images (n_members · rows, n_dims) of x, ([n_members,] rows, n_features)."""
-        assert isinstance(self.features, Tensor)
         chosen = x if len(self.features) == x.shape[-1] else x[..., self.features]
         frequencies, phases = self.frequencies.unsqueeze(-2), self.phases.unsqueeze(-2)
         angles = torch.addcmul(phases, chosen.mT.unsqueeze(-1), frequencies, value=2 * pi)
         functions = (angles.cos() @ self.combinations).transpose(-3, -2).flatten(-2)
         return self.linear(torch.cat((x, functions), -1))
+
+    def periodic_parameters(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """Return the frequencies and phases, a small change of which changes all functions."""
+        return self.frequencies, self.phases
 
 
 def _identity(n_features: int, n_dims: int, **_: object) -> nn.Module:
