@@ -74,7 +74,7 @@ def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     X, X_valid, y, y_valid = training_part(index.loc[job.table], folder, job.seed, max_rows)
     estimator = node(task, job.seed).set_params(dropout=DROPOUT[job.model])
     field = RowMasks if job.model == "for a row" else MLPField
-    with mock.patch("sknode.modules.network.MLPField", field):
+    with mock.patch("sknode.modules.fields.MLPField", field):
         model = make_table_pipeline(estimator).fit(X, y)
         return {"error": solver_consistency(model, X_valid, y_valid).error}
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from reprlib import repr as shortened
-from typing import Any, Unpack
+from typing import Any, Protocol, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,32 @@ from ..ode.pool import Pool
 from ..ode.settings import MOST_STEPS, Method, Settings, SolverSettings, with_settings
 from ..ode.solution import check_field, check_settings, solve
 
-__all__ = ["ODEBlock"]
+__all__ = ["Block", "ODEBlock"]
+
+
+class Block(Protocol):
+    """What a network has on the way from z(0) to z(1), and a training asks of it."""
+
+    @property
+    def stats(self) -> Stats | None:
+        """What the last forward pass cost, and its backward pass once that has run."""
+
+    @property
+    def first_step(self) -> Tensor | float | None:
+        """The step size that the next batch of a training starts with."""
+
+    @property
+    def kinetic_energy(self) -> Tensor | None:
+        """That of the last forward pass, (rows,), if it is wanted."""
+
+    def __call__(self, z0: Tensor) -> Tensor:
+        """Move states (rows, *state) from z(0) to z(1)."""
+
+    def trajectory(self, z0: Tensor, times: list[float]) -> Tensor:
+        """Return the states at several times, (times, rows, *state)."""
+
+    def forget(self) -> None:
+        """Drop what training keeps from one batch to the next."""
 
 
 class ODEBlock(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ode.settings import SolverSettings, with_settings
+from .block import Block
 from .convolution import ConvField, convolution
 from .linear import linear, make_small
 from .residual import make_block
@@ -128,17 +129,12 @@ class ImageNetwork(nn.Module):
             n_channels, height, width = n_filters, height // 2, width // 2
         n_channels += augment_dim
 
-        def field(time_dependent: bool) -> ConvField:
-            made = ConvField(n_channels, n_filters, activation, time_dependent, generator)
-            make_small(made.layers[-1])
-            return made
+        def make_field(time_dependent: bool) -> ConvField:
+            field = ConvField(n_channels, n_filters, activation, time_dependent, generator)
+            make_small(field.layers[-1])
+            return field
 
-        self.block = make_block(
-            field,
-            n_blocks,
-            time_dependent,
-            **settings,
-        )
+        self.block: Block = make_block(make_field, n_blocks, time_dependent, **settings)
         self.state_shape = (height, width, n_channels)
         self.head = linear(prod(self.state_shape), n_outputs, generator)
         self.rows_at_a_time = max(1, MOST_AT_A_TIME // (height * width * n_filters))

@@ -1,17 +1,17 @@
 """The whole network: lift, augmentation, a block that moves the state, head."""
 
 from collections.abc import Sequence
-from typing import Unpack, cast
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_choice
 from ..ode.settings import SolverSettings, with_settings
-from .fields import MLPField
+from .block import Block
+from .fields import FIELDS, MaskedField
 from .heads import HEADS
 from .lifts import LIFTS
-from .linear import make_small
 from .residual import make_block
 
 __all__ = ["NODENetwork"]
@@ -37,6 +37,8 @@ class NODENetwork(nn.Module):
         The features of which there are periodic functions; None: all.
     augment_dim : int, default=0
         Number of zeros appended to z(0) after the lift [2]_.
+    field : {"mlp"}, default="mlp"
+        What moves the state: a multilayer perceptron.
     hidden_layer_sizes : sequence of int, default=(32,)
         Widths of the hidden layers of the field; empty for a linear field.
     activation : {"tanh", "silu", "softplus", "relu"}, default="tanh"
@@ -84,7 +86,7 @@ class NODENetwork(nn.Module):
     Raises
     ------
     ValueError
-        If the lift, the head or a setting of the field or the solver is not allowed.
+        If the lift, the field, the head or a setting of the field or the solver is not allowed.
 
     References
     ----------
@@ -116,6 +118,7 @@ class NODENetwork(nn.Module):
         lift_frequency: float = 0.1,
         periodic_features: Sequence[int] | None = None,
         augment_dim: int = 0,
+        field: str = "mlp",
         hidden_layer_sizes: Sequence[int] = (32,),
         activation: str = "tanh",
         time_dependent: bool = True,
@@ -128,6 +131,7 @@ class NODENetwork(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("lift", lift, LIFTS)
+        check_choice("field", field, FIELDS)
         check_choice("head", head, HEADS)
         self.n_members = n_members
         self.lift = LIFTS[lift](
@@ -141,8 +145,10 @@ class NODENetwork(nn.Module):
         self.augment_dim = augment_dim
         n_dims = (n_features if lift == "identity" else lift_dim) + augment_dim
 
-        def field(time_dependent: bool) -> MLPField:
-            made = MLPField(
+        fields: list[nn.Module] = []
+
+        def make_field(time_dependent: bool) -> nn.Module:
+            made = FIELDS[field](
                 n_dims,
                 hidden_layer_sizes,
                 activation,
@@ -151,16 +157,11 @@ class NODENetwork(nn.Module):
                 dropout=dropout,
                 generator=generator,
             )
-            _initialise(made)
+            fields.append(made)
             return made
 
-        self.block = make_block(
-            field,
-            n_blocks,
-            time_dependent,
-            **settings,
-        )
-        self._fields = [part for part in self.block.modules() if isinstance(part, MLPField)]
+        self.block: Block = make_block(make_field, n_blocks, time_dependent, **settings)
+        self._masked = [made for made in fields if isinstance(made, MaskedField)]
         self.head = HEADS[head](n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ class NODENetwork(nn.Module):
             The outputs of the first member, followed by those of the second, and so on.
         """
         if self.training:
-            for field in self._fields:
+            for field in self._masked:
                 field.draw_masks(generator)
         return self.head(self.block(self.start(x)))
 
@@ -216,16 +217,3 @@ class NODENetwork(nn.Module):
             The states at these times.
         """
         return self.block.trajectory(self.start(x), times)
-
-
-def _initialise(field: MLPField) -> None:
-    """Draw up the weights of a field in which signals keep their size, and which hardly moves yet.
-
-    Gradients pass it unspoilt.
-    """
-    *hidden, last = cast(list[nn.Linear], list(field.layers))
-    with torch.no_grad():
-        for layer in hidden:
-            # Uniform numbers in ±1/√n have a third of the variance that this takes.
-            layer.weight.mul_(3**0.5)
-    make_small(last)

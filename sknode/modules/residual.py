@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..ode import Stats
 from ..ode.settings import SolverSettings
-from .block import ODEBlock
+from .block import Block, ODEBlock
 
 __all__ = ["ResidualBlocks", "make_block"]
 
@@ -157,7 +157,7 @@ def make_block(
     n_blocks: int | None,
     time_dependent: bool,
     **settings: Unpack[SolverSettings],
-) -> ODEBlock | ResidualBlocks:
+) -> Block:
     """Return an ODE block, or as many residual blocks in its place.
 
     `make_field` is called with whether the field depends on time; those of residual blocks do not.

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch import nn
 
 from sknode.modules import NODENetwork
+from sknode.modules.fields import FIELDS
 
 X = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
 
@@ -69,3 +71,28 @@ def test_a_field_begins_with_signals_that_keep_their_size_and_a_flow_that_hardly
     assert torch.equal(last.bias, torch.zeros(200))
     x = torch.randn(50, 200)
     assert (network.block(network.start(x)) - x).abs().max() < 0.05
+
+
+class Decay(nn.Module):
+    """z' = −z, whatever the sizes asked for."""
+
+    def __init__(self, *sizes, **options):
+        super().__init__()
+
+    def forward(self, t, z):
+        return -z
+
+
+@pytest.mark.parametrize("n_blocks", [None, 2])
+def test_a_field_that_is_registered_moves_the_state(monkeypatch, n_blocks):
+    monkeypatch.setitem(FIELDS, "decay", Decay)
+    network = NODENetwork(4, 3, field="decay", n_blocks=n_blocks, solver="rk4")
+    assert [type(part) for part in network.modules() if isinstance(part, Decay)] == [Decay] * (
+        n_blocks or 1
+    )
+    assert network(X).shape == (5, 3)
+
+
+def test_an_unknown_field_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"field='tree' is not known; choose from \['mlp'\]"):
+        NODENetwork(4, 3, field="tree")

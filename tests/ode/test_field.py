@@ -4,7 +4,7 @@ from torch import nn
 
 from sknode.modules import MLPField
 from sknode.modules.activations import ACTIVATIONS
-from sknode.modules.fields import DenseDynamics
+from sknode.modules.dense import DenseDynamics
 from sknode.ode import TABLEAUS, odeint
 from sknode.ode.dense import DenseField, DenseForm, dense_form_of, parameters_of
 from sknode.ode.eager.module import ModuleDynamics, bind
