@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from .._checks import is_number
 from ..ode import Stats
 from ..ode.pool import Pool
-from ..ode.settings import MOST_STEPS, Method, Settings, SolverSettings, with_settings
+from ..ode.settings import (
+    MOST_STEPS,
+    Method,
+    Settings,
+    SolverSettings,
+    describing_settings,
+    with_settings,
+)
 from ..ode.solution import check_field, check_settings, solve
 
 __all__ = ["Block", "ODEBlock"]
@@ -41,6 +48,7 @@ class Block(Protocol):
         """Drop what training keeps from one batch to the next."""
 
 
+@describing_settings
 class ODEBlock(nn.Module):
     """The map z(0) ↦ z(t1) along a field, the layer of a Neural ODE [1]_.
 
@@ -51,27 +59,10 @@ class ODEBlock(nn.Module):
     Parameters
     ----------
     field : nn.Module
-        The field f(t, z). It and the settings are as in `sknode.ode.odeint`, which says more of
-        each.
+        The field f(t, z), as in `sknode.ode.odeint`.
     t1 : float, default=1.0
         The time at which the result is read off; not zero.
-    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
-        The Runge-Kutta method.
-    tolerance : float or (float, float), default=1e-3
-        Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
-    n_steps : int or None, default=None
-        Number of equal steps from 0 to t1. None: steps chosen by error, or for the methods without
-        an error estimate a single one.
-    max_steps : int, default=1000
-        Adaptive methods give up after so many steps, rejected ones included.
-    adjoint : {"discrete", "continuous", None}, default="discrete"
-        How the backward pass differentiates.
-    adjoint_tolerance : float, (float, float) or None, default=None
-        Tolerance of the continuous adjoint; None: that of the solve.
-    engine : {"auto", "native", "eager"}, default="auto"
-        What solves: the compiled engine, torch, or the former where it serves.
-    kinetic_energy : bool, default=False
-        Whether to compute each row's kinetic energy, a penalty on which makes for few steps [2]_.
+    {settings}
 
     Attributes
     ----------
@@ -81,7 +72,7 @@ class ODEBlock(nn.Module):
         The step size that the next batch of a training starts with.
     kinetic_energy : Tensor of shape (rows,) or None
         That of the last forward pass, differentiable, if the block was made with
-        ``kinetic_energy=True``. Copies of the block do not have it.
+        ``kinetic_energy=True`` [2]_. Copies of the block do not have it.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_choice
-from ..ode.settings import SolverSettings, with_settings
+from ..ode.settings import SolverSettings, describing_settings, with_settings
 from .block import Block
 from .fields import FIELDS, MaskedField
 from .heads import HEADS
@@ -17,6 +17,7 @@ from .residual import make_block
 __all__ = ["NODENetwork"]
 
 
+@describing_settings
 class NODENetwork(nn.Module):
     """The map from a row to the outputs, through a Neural ODE [1]_, or through several.
 
@@ -54,23 +55,7 @@ class NODENetwork(nn.Module):
     n_blocks : int or None, default=None
         Number of residual blocks, each with a field of its own, in place of the ODE. Their fields
         do not depend on time, and there is no solver.
-    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
-        The Runge-Kutta method. It and the settings that follow are as in `ODEBlock`.
-    tolerance : float or (float, float), default=1e-3
-        Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
-    n_steps : int or None, default=None
-        Number of equal steps. None: steps chosen by error, or for the methods without an error
-        estimate a single one.
-    max_steps : int, default=1000
-        Adaptive methods give up after so many steps, rejected ones included.
-    adjoint : {"discrete", "continuous", None}, default="discrete"
-        How the backward pass differentiates.
-    adjoint_tolerance : float, (float, float) or None, default=None
-        Tolerance of the continuous adjoint; None: that of the solve.
-    engine : {"auto", "native", "eager"}, default="auto"
-        What solves: the compiled engine, torch, or the former where it serves.
-    kinetic_energy : bool, default=False
-        Whether to compute each row's kinetic energy on its way, through the ODE or the blocks.
+    {settings}
     generator : torch.Generator or None, default=None
         Draws the initial weights; None: torch's global one.
 

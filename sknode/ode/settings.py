@@ -1,14 +1,15 @@
 """The settings of a solve: declared, checked and resolved in one place.
 
 What relays them takes ``**settings: Unpack[SolverSettings]``, and is decorated by `with_settings`
-if users call it. A new setting is declared in `SolverSettings`, has its default and its check in
-`SETTINGS`, and is used as `Settings` has it.
+if users call it. A new setting is declared in `SolverSettings`, has its default, its check and its
+description in `SETTINGS`, and is used as `Settings` has it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from math import ceil
+from textwrap import fill
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
 
 import torch
@@ -25,6 +26,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SolverSettings",
+    "describing_settings",
     "plain_settings",
     "resolve",
     "with_settings",
@@ -36,6 +38,7 @@ ENGINES = ("auto", "native", "eager")
 MOST_STEPS = 1_000_000
 
 F = TypeVar("F", bound=Callable)
+C = TypeVar("C", bound=type)
 
 
 class SolverSettings(TypedDict, total=False):
@@ -52,14 +55,24 @@ class SolverSettings(TypedDict, total=False):
 
 
 class Setting(NamedTuple):
-    """The default of a setting, and its check.
+    """The default of a setting, its check, and how it is described.
 
     `check` is called with the name and a value, and returns the value in plain Python's types or
-    raises a ValueError.
+    raises a ValueError. `kind` and `text` are for docstrings.
     """
 
     default: Any
     check: Callable[[str, Any], Any]
+    kind: str
+    text: str
+
+
+def _shown(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _choices(known: Iterable[str | None]) -> str:
+    return "{" + ", ".join(map(_shown, known)) + "}"
 
 
 def _choice(known: Iterable[str | None]) -> Callable[[str, Any], str | None]:
@@ -92,14 +105,57 @@ def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 
 
 SETTINGS: dict[str, Setting] = {
-    "solver": Setting("dopri5", _choice(TABLEAUS)),
-    "tolerance": Setting(1e-3, _pair),
-    "n_steps": Setting(None, _or_none(_number_of_steps)),
-    "max_steps": Setting(1000, _number_of_steps),
-    "adjoint": Setting("discrete", _choice(ADJOINTS)),
-    "adjoint_tolerance": Setting(None, _or_none(_pair)),
-    "engine": Setting("auto", _choice(ENGINES)),
-    "kinetic_energy": Setting(False, _flag),
+    "solver": Setting(
+        "dopri5",
+        _choice(TABLEAUS),
+        _choices(TABLEAUS),
+        "The Runge-Kutta method. It and the settings that follow are as in `sknode.ode.odeint`, "
+        "which says more of each.",
+    ),
+    "tolerance": Setting(
+        1e-3,
+        _pair,
+        "float or (float, float)",
+        "Relative and absolute tolerance of the adaptive methods: one number for both or a pair.",
+    ),
+    "n_steps": Setting(
+        None,
+        _or_none(_number_of_steps),
+        "int or None",
+        "Number of equal steps. None: steps chosen by error, or for the methods without an error "
+        "estimate a single one.",
+    ),
+    "max_steps": Setting(
+        1000,
+        _number_of_steps,
+        "int",
+        "Adaptive methods give up after so many steps, rejected ones included.",
+    ),
+    "adjoint": Setting(
+        "discrete",
+        _choice(ADJOINTS),
+        _choices(ADJOINTS),
+        "How the backward pass differentiates.",
+    ),
+    "adjoint_tolerance": Setting(
+        None,
+        _or_none(_pair),
+        "float, (float, float) or None",
+        "Tolerance of the continuous adjoint; None: that of the solve.",
+    ),
+    "engine": Setting(
+        "auto",
+        _choice(ENGINES),
+        _choices(ENGINES),
+        "What solves: the compiled engine, torch, or the former where it serves.",
+    ),
+    "kinetic_energy": Setting(
+        False,
+        _flag,
+        "bool",
+        "Whether to compute each row's kinetic energy on its way, a penalty on which makes for few "
+        "steps.",
+    ),
 }
 
 
@@ -155,6 +211,17 @@ def _with_settings_named(own: Signature, before: str | None) -> Signature:
         for name, annotation in SolverSettings.__annotations__.items()
     ]
     return own.replace(parameters=[*parameters[:place], *settings, *parameters[place:]])
+
+
+def describing_settings(cls: C) -> C:
+    """Write the settings into a class's docstring, in place of the line ``{settings}``."""
+    lines = []
+    for name, setting in SETTINGS.items():
+        lines.append(f"    {name} : {setting.kind}, default={_shown(setting.default)}")
+        lines.append(fill(setting.text, 100, initial_indent=" " * 8, subsequent_indent=" " * 8))
+    # With python -OO there is none.
+    cls.__doc__ = cls.__doc__ and cls.__doc__.replace("    {settings}", "\n".join(lines))
+    return cls
 
 
 class Method(NamedTuple):
