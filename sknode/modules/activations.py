@@ -1,4 +1,9 @@
-"""Activations with their derivatives, as pairs of fused kernels that write where they are told."""
+"""Activations with their derivatives, as pairs of fused kernels that write where they are told.
+
+Between dense layers the constants of a kernel are folded into the layers, and all slopes of a step
+are found at once; between convolutions a derivative is applied in place. A new activation is one
+more entry of either dict; `export.py` and the native engine's source know them by name, too.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "Activation"]
+__all__ = ["ACTIVATIONS", "NONLINEARITIES", "Activation", "Nonlinearity"]
 
 aten = torch.ops.aten
 
@@ -67,5 +72,45 @@ ACTIVATIONS: dict[str, Activation] = {
         torch.relu,
         lambda u, out: torch.clamp_min(u, 0, out=out),
         lambda y, out: torch.gt(y, 0, out=out),
+    ),
+}
+
+
+class Nonlinearity(NamedTuple):
+    """An activation between convolutions.
+
+    Attributes
+    ----------
+    write : callable (u, out)
+        Writes y.
+    pull : callable (v, saved)
+        Multiplies v by the derivative, in place.
+    saves_input : bool
+        Whether `saved` is u; otherwise it is y.
+    """
+
+    write: Callable[[Tensor, Tensor], Tensor]
+    pull: Callable[[Tensor, Tensor], Tensor]
+    saves_input: bool = False
+
+
+NONLINEARITIES: dict[str, Nonlinearity] = {
+    "relu": Nonlinearity(
+        lambda u, out: torch.clamp_min(u, 0, out=out),
+        lambda v, y: aten.threshold_backward.grad_input(v, y, 0, grad_input=v),
+    ),
+    "softplus": Nonlinearity(
+        lambda u, out: aten.softplus.out(u, out=out),
+        lambda v, u: aten.softplus_backward.grad_input(v, u, 1.0, 20.0, grad_input=v),
+        saves_input=True,
+    ),
+    "silu": Nonlinearity(
+        lambda u, out: aten.silu.out(u, out=out),
+        lambda v, u: aten.silu_backward.grad_input(v, u, grad_input=v),
+        saves_input=True,
+    ),
+    "tanh": Nonlinearity(
+        lambda u, out: torch.tanh(u, out=out),
+        lambda v, y: aten.tanh_backward.grad_input(v, y, grad_input=v),
     ),
 }

@@ -144,10 +144,10 @@ class ODEBlock(nn.Module):
         """
         settings = self.settings
         if self.training and self.first_step is not None:
-            # As _replace() would, which takes as long as solving a dozen rows.
+            # The method's own _replace() would take as long as solving a dozen rows.
             method = Method(*settings.method[:-1], self.first_step)
             settings = Settings(method, *settings[1:])
-        # Its graph holds the buffers of the last pass, which this one may then use.
+        # The energy's graph holds the buffers of the last pass, which this one may then use.
         self.kinetic_energy = None
         times = [0.0, self.t1]
         z, self.stats, self.kinetic_energy = solve(self.field, z0, times, settings, self._pool)
@@ -198,7 +198,7 @@ class ODEBlock(nn.Module):
 
     def _check_times(self, times: list[float]) -> None:
         forward = [time / self.t1 for time in times]
-        # No comparison holds for NaN.
+        # All is asked for in a way that is false of NaN.
         if not (forward and forward[0] >= 0 and all(a < b for a, b in pairwise(forward))):
             order = "increasing" if self.t1 > 0 else "decreasing"
             raise ValueError(
@@ -214,7 +214,8 @@ class ODEBlock(nn.Module):
         method = self.settings.method
         if method.adaptive:
             return self.settings, []
-        n_steps, share = method.n_steps or 1, last / self.t1
+        n_steps = method.n_steps or 1
+        share = last / self.t1
         if n_steps * share > MOST_STEPS:
             raise ValueError(
                 f"times must not be beyond {MOST_STEPS * self.t1 / n_steps:g}, which takes "
@@ -228,5 +229,5 @@ class ODEBlock(nn.Module):
         return settings, [end] if abs(end) > abs(last) * (1 + 1e-9) else []
 
     def __getstate__(self) -> dict[str, Any]:
-        # A tensor with a graph can be neither copied nor pickled.
+        # The energy has a graph, and such a tensor can be neither copied nor pickled.
         return {**self.__dict__, "kinetic_energy": None}

@@ -4,9 +4,9 @@ Images lie with their channels last: a convolution of single pixels is then a ma
 the larger ones run several times as fast on the CPU as with the channels first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,53 +14,14 @@ from torch.nn.functional import conv2d
 
 from .._checks import check_choice, check_flag, is_integer
 from ..ode.field import Dynamics, Stack, Tape
+from .activations import ACTIVATIONS, NONLINEARITIES
 from .linear import draw
 
-__all__ = ["NONLINEARITIES", "ConvField", "convolution"]
+__all__ = ["ConvField", "convolution"]
 
 aten = torch.ops.aten
 
 SIZES = (1, 3, 1)
-
-
-class Nonlinearity(NamedTuple):
-    """An activation between convolutions.
-
-    Attributes
-    ----------
-    write : callable (u, out)
-        Writes y.
-    pull : callable (v, saved)
-        Multiplies v by the derivative, in place.
-    saves_input : bool
-        Whether `saved` is u; otherwise it is y.
-    """
-
-    write: Callable[[Tensor, Tensor], Tensor]
-    pull: Callable[[Tensor, Tensor], Tensor]
-    saves_input: bool = False
-
-
-NONLINEARITIES: dict[str, Nonlinearity] = {
-    "relu": Nonlinearity(
-        lambda u, out: torch.clamp_min(u, 0, out=out),
-        lambda v, y: aten.threshold_backward.grad_input(v, y, 0, grad_input=v),
-    ),
-    "softplus": Nonlinearity(
-        lambda u, out: aten.softplus.out(u, out=out),
-        lambda v, u: aten.softplus_backward.grad_input(v, u, 1.0, 20.0, grad_input=v),
-        saves_input=True,
-    ),
-    "silu": Nonlinearity(
-        lambda u, out: aten.silu.out(u, out=out),
-        lambda v, u: aten.silu_backward.grad_input(v, u, grad_input=v),
-        saves_input=True,
-    ),
-    "tanh": Nonlinearity(
-        lambda u, out: torch.tanh(u, out=out),
-        lambda v, y: aten.tanh_backward.grad_input(v, y, grad_input=v),
-    ),
-}
 
 
 class ConvField(nn.Module):
@@ -121,7 +82,8 @@ class ConvField(nn.Module):
                 raise ValueError(f"{name} must be a positive integer, got {size!r}")
         check_choice("activation", activation, NONLINEARITIES)
         check_flag("time_dependent", time_dependent)
-        self.n_channels, self.n_filters = int(n_channels), int(n_filters)
+        self.n_channels = int(n_channels)
+        self.n_filters = int(n_filters)
         self.activation = activation
         self.time_dependent = time_dependent
         widths = [n_channels, n_filters, n_filters, n_channels]
@@ -145,7 +107,7 @@ class ConvField(nn.Module):
         Tensor of shape (rows, height, width, n_channels)
             The derivatives dz/dt.
         """
-        function = getattr(nn.functional, self.activation)
+        function = ACTIVATIONS[self.activation].function
         first, middle, last = self.layers
         for layer in (first, middle):
             z = function(layer(self._timed(t, z).movedim(-1, 1)).movedim(1, -1))
@@ -189,7 +151,8 @@ class ConvTape(Tape):
     """
 
     def __init__(self, n_stages: int, dynamics: "ConvDynamics", *, kept: bool = True) -> None:
-        like, image = dynamics.controlled, dynamics.image
+        like = dynamics.controlled
+        image = dynamics.image
         super().__init__(n_stages, dynamics.shape, like)
 
         def room(width: int) -> Tensor:
@@ -244,7 +207,8 @@ class ConvDynamics(Dynamics[ConvTape]):
         return ConvTape(n_stages, self, kept=False)
 
     def evaluate(self, tape: ConvTape, stage: int) -> Tensor:
-        x, n = tape.x[stage], self.n_controlled
+        x = tape.x[stage]
+        n = self.n_controlled
         t = x[:, n:].view(-1, 1, 1, 1)
         image = tape.inputs[0][stage].copy_(x[:, :n].view(self.image))
         for i, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
@@ -282,10 +246,10 @@ class ConvDynamics(Dynamics[ConvTape]):
         """Write the cotangents of what went into a convolution, without its time; return out."""
         weight = self._weights[layer]
         if weight.shape[2] == 1:
-            # So few channels are multiplied faster than convolved.
+            # A convolution of single pixels is a product of matrices, which is faster.
             torch.mm(delta.flatten(0, 2), weight[:, :, 0, 0], out=out.view(-1, out.shape[3]))
             return out
-        # The values of the image, here `out`, are not asked for.
+        # The input's cotangent does not depend on its values, so `out` may stand for it.
         image, *_ = _backward(delta, out, weight, [True, False, False])
         return out.copy_(image.movedim(1, -1))
 
@@ -296,12 +260,14 @@ class ConvDynamics(Dynamics[ConvTape]):
             delta = deltas[:n_stages]
             if weights is not None:
                 delta = delta * weights.view(n_stages, -1, 1, 1, 1)
-            delta, image = delta.flatten(0, 1), images[:n_stages].flatten(0, 1)
+            delta = delta.flatten(0, 1)
+            image = images[:n_stages].flatten(0, 1)
             of_weight = [False, True, True]
             _, weight_sum, bias_sum = _backward(delta, image, self._weights[i], of_weight)
             if self.time_dependent:
                 by_time = (t @ delta.flatten(1)).view(1, *delta.shape[1:])
-                ones, weight = self._ones.movedim(1, -1), self._time_weights[i]
+                ones = self._ones.movedim(1, -1)
+                weight = self._time_weights[i]
                 _, time_sum, _ = _backward(by_time, ones, weight, of_weight)
                 weight_sum = torch.cat((weight_sum, time_sum), 1)
             parts += [weight_sum, bias_sum]
@@ -318,7 +284,8 @@ def convolution(
     """Return a convolution whose numbers are drawn as torch draws them, by a given generator."""
     padding = (size - stride + 1) // 2
     layer = nn.Conv2d(n_in, n_out, size, stride=stride, padding=padding, device="meta")
-    # Where torch makes its tensors now, which for a network that is only looked at is nowhere.
+    # These are made on torch's present default device, which is "meta" for a network that is only
+    # looked at.
     layer.weight = nn.Parameter(torch.empty(layer.weight.shape))
     layer.bias = nn.Parameter(torch.empty(n_out))
     draw(layer, layer.weight[0].numel(), generator)

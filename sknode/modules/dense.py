@@ -18,7 +18,9 @@ class DenseTape(Tape):
     """The stages' arguments and, for each hidden layer, what went into and came out of it."""
 
     def __init__(self, n_stages: int, dynamics: "DenseDynamics") -> None:
-        rows, like, n_members = dynamics.shape[0], dynamics.controlled, dynamics.n_members
+        rows = dynamics.shape[0]
+        like = dynamics.controlled
+        n_members = dynamics.n_members
         super().__init__(n_stages, dynamics.shape, like)
         widths = [bias.shape[1] for bias in dynamics.biases[:-1]]
         outputs = [Stack(n_stages, (rows, width), like) for width in widths]
@@ -121,7 +123,8 @@ class DenseDynamics(Dynamics[DenseTape]):
         self._sums.zero_()
 
     def _make_room(self, n_stages: int) -> None:
-        rows, widths = self.shape[0], [bias.shape[1] for bias in self.biases]
+        rows = self.shape[0]
+        widths = [bias.shape[1] for bias in self.biases]
         self._deltas = [Stack(n_stages, (rows, width), self.controlled) for width in widths]
         self._deltas_of_members = [stack.of_members(self.n_members) for stack in self._deltas]
         self.v = self._deltas[-1]

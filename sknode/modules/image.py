@@ -15,7 +15,7 @@ from .residual import make_block
 
 __all__ = ["ImageNetwork"]
 
-# Numbers between two convolutions: 4 MB in single precision, which a cache holds.
+# So many numbers may be between two convolutions: 4 MB in single precision, which a cache holds.
 MOST_AT_A_TIME = 2**20
 
 
@@ -111,7 +111,9 @@ class ImageNetwork(nn.Module):
             self.stem.extend(
                 [convolution(n_channels, n_filters, 4, generator, stride=2), nn.ReLU()]
             )
-            n_channels, height, width = n_filters, height // 2, width // 2
+            n_channels = n_filters
+            height //= 2
+            width //= 2
         n_channels += augment_dim
 
         def make_field(time_dependent: bool) -> ConvField:

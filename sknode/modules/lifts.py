@@ -85,7 +85,8 @@ class PeriodicLift(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the images (n_members · rows, n_dims) of x, ([n_members,] rows, n_features)."""
         chosen = x if len(self.features) == x.shape[-1] else x[..., self.features]
-        frequencies, phases = self.frequencies.unsqueeze(-2), self.phases.unsqueeze(-2)
+        frequencies = self.frequencies.unsqueeze(-2)
+        phases = self.phases.unsqueeze(-2)
         angles = torch.addcmul(phases, chosen.mT.unsqueeze(-1), frequencies, value=2 * pi)
         functions = (angles.cos() @ self.combinations).transpose(-3, -2).flatten(-2)
         return self.linear(torch.cat((x, functions), -1))

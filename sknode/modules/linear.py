@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 __all__ = ["Linear", "MemberLinear", "draw", "linear", "make_small"]
 
-# Rows whose share of a weight's gradient is one product. How a BLAS adds up more than some hundred
-# rows depends on the number of its threads.
+# So many rows have their share of a weight's gradient computed as one product. How a BLAS adds up
+# more than some hundred rows depends on the number of its threads.
 BLOCK = 64
 
 
@@ -65,10 +65,11 @@ def linear(
     if n_members > 1:
         layer = MemberLinear(n_members, n_in, n_out)
     else:
-        # Not by its constructor, which would draw from torch's global generator.
+        # The layer's constructor is passed by, as it would draw from torch's global generator.
         layer = Linear.__new__(Linear)
         nn.Module.__init__(layer)
-        layer.in_features, layer.out_features = n_in, n_out
+        layer.in_features = n_in
+        layer.out_features = n_out
         layer.weight = nn.Parameter(torch.empty(n_out, n_in))
         layer.bias = nn.Parameter(torch.empty(n_out))
     draw(layer, n_in, generator)

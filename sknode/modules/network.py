@@ -88,8 +88,8 @@ class NODENetwork(nn.Module):
     (torch.Size([5, 3]), 7)
     """
 
-    # Bounds the memory of what is done with all rows. They do not depend on each other, so neither
-    # does what comes of them on this number.
+    # This bounds the memory that work on many rows takes. Rows do not depend on each other, so no
+    # result depends on it.
     rows_at_a_time = 2048
 
     @with_settings(before="generator")

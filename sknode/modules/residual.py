@@ -57,7 +57,7 @@ class ResidualBlocks(nn.Module):
     torch.Size([3, 2])
     """
 
-    # Nothing is carried over from one batch to the next.
+    # A block of a fixed grid carries no step size over to the next batch.
     first_step: None = None
 
     def __init__(self, fields: Sequence[nn.Module], *, kinetic_energy: bool = False) -> None:

@@ -82,7 +82,7 @@ class DenseForm(NamedTuple):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Numbers of inputs of the layers, and of outputs of the last."""
-        # Engines trust them with the memory, so layers that do not fit are refused here.
+        # Engines trust the sizes with their memory, so layers that do not fit are refused here.
         return _sizes(tuple(p.shape for p in self.parameters), self.time_dependent)
 
     def check_states(self, z0: Tensor) -> None:
@@ -140,7 +140,7 @@ class DenseField(Protocol):
 
 def dense_form_of(field: nn.Module) -> DenseForm | None:
     """Return the layers of a field that is a stack of them, None for any other."""
-    # isinstance() of a protocol takes as long as some evaluations of the field.
+    # To ask isinstance() of a protocol would take as long as some evaluations of the field.
     if not hasattr(field, "dense_form"):
         return None
     form = cast(DenseField, field).dense_form()

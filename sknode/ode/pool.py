@@ -26,7 +26,8 @@ class Lease(Generic[W]):
     def __init__(self, workspace: W, pool: "Pool | None", key: tuple) -> None:
         self.workspace = workspace
         self.lock = Lock()
-        self._pool, self._key = pool, key
+        self._pool = pool
+        self._key = key
 
     def __del__(self) -> None:
         if self._pool is not None:
@@ -40,7 +41,7 @@ class Pool:
     one. Copies and pickles of a pool are empty.
     """
 
-    # A training set is cut into batches of one size and a rest.
+    # A training has two sizes of batches: the usual one, and that of the last batch of an epoch.
     MOST_IDLE = 2
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ __all__ = [
 
 ADJOINTS = ("discrete", "continuous", None)
 ENGINES = ("auto", "native", "eager")
-# The discrete adjoint keeps them all.
+# The discrete adjoint keeps every step in memory.
 MOST_STEPS = 1_000_000
 
 F = TypeVar("F", bound=Callable)
@@ -248,7 +248,7 @@ class Method(NamedTuple):
         """Return the method for a way so many times as long, with steps that are no larger."""
         if self.n_steps is None:
             return self
-        # Less a little, lest rounding turn a share of 2.0000000000000004 into 3 steps.
+        # Something is taken off lest rounding turn a share of 2.0000000000000004 into 3 steps.
         return self._replace(n_steps=max(1, ceil(self.n_steps * share - 1e-9)))
 
     def grid(self, times: list[float]) -> list[float]:
@@ -302,7 +302,7 @@ def resolve(
 
 def _check_first_step(value: Any) -> None:
     if isinstance(value, Tensor):
-        # An earlier solve found it, and looking at it would stall an accelerator.
+        # On an accelerator an earlier solve found the step, and a look at it would wait for that.
         fits = value.ndim == 0 and (not value.is_cpu or is_number(value.item(), above=0.0))
     else:
         fits = value is None or is_number(value, above=0.0)

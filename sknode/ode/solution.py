@@ -227,11 +227,13 @@ def _check_holds_numbers(name: str, tensor: Tensor) -> None:
 
 def _check_agreement(z0: Tensor, parameters: tuple[Tensor, ...]) -> None:
     check_untransformed(z0, parameters)
-    dtype, layout, on_cpu = z0.dtype, z0.layout, z0.is_cpu
+    dtype = z0.dtype
+    layout = z0.layout
+    on_cpu = z0.is_cpu
     for p in parameters:
         if not isinstance(p, Tensor):
             raise TypeError(f"dense_form() must give weights and biases as tensors, got {type(p)}")
-        # A small solve feels it that each look at `device` makes a new object.
+        # Each look at `device` makes a new object, which takes time that a small solve feels.
         here = p.is_cpu if on_cpu else p.device == z0.device
         if not here or p.dtype is not dtype or p.layout is not layout:
             raise ValueError(
@@ -269,7 +271,8 @@ def _times(t: Any, dtype: torch.dtype) -> list[float]:
 
 
 def _check_span(times: list[float], dtype: torch.dtype) -> None:
-    first, last = times[0], times[-1]
+    first = times[0]
+    last = times[-1]
     if not abs(last - first) <= LARGEST[dtype]:
         raise ValueError(
             f"the times from {first:g} to {last:g} are beyond the range of {dtype}, the dtype of "

@@ -83,7 +83,8 @@ class Stats:
         if self._uncounted:
             before, after = (torch.stack(ends) for ends in zip(*self._uncounted, strict=True))
             self._uncounted.clear()
-            tried, accepted = (before != 0).sum(0), (before != after).sum(0)
+            tried = (before != 0).sum(0)
+            accepted = (before != after).sum(0)
             counts = torch.stack((accepted, tried - accepted))
             self._counts = counts if self._counts is None else self._counts + counts
         assert self._counts is not None
@@ -103,8 +104,8 @@ class Stats:
     def nfe(self) -> Tensor:
         """Evaluations of the field that each row took part in, forward."""
         stages = self.n_stages - 1 if self.fsal else self.n_stages
-        # The evaluations outside the steps: the first stage, and the one that helps to choose
-        # the first step.
+        # Two evaluations may be outside of the steps: the first stage, and the one that helps to
+        # choose the first step.
         outside = self.nfe_forward - stages * self.n_steps
         return stages * self._count().sum(0) + outside
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sknode.modules import ConvField
-from sknode.modules.convolution import NONLINEARITIES
+from sknode.modules.activations import NONLINEARITIES
 from sknode.ode import odeint
 
 TIMES = torch.tensor([0.0, 0.7, 1.0])

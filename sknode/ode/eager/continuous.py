@@ -30,14 +30,16 @@ class EagerContinuousAdjoint(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, problem: EagerProblem, stats: list[Stats], z0: Tensor, *parameters: Tensor
+        ctx: Any, problem: EagerProblem, notes: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Solve, and keep the states."""
         _, trajectory = problem.integrate(z0)
         z = trajectory.z.view(-1, *z0.shape[1:])
-        ctx.problem, ctx.stats, ctx.shape = problem, trajectory.stats, z0.shape
+        ctx.problem = problem
+        ctx.stats = trajectory.stats
+        ctx.shape = z0.shape
         ctx.save_for_backward(z, trajectory.kinetic_energy, *parameters)
-        stats.append(trajectory.stats)
+        notes.append(trajectory.stats)
         return z, trajectory.kinetic_energy
 
     @staticmethod
@@ -57,7 +59,7 @@ class EagerContinuousAdjoint(Function):
         system.begin_reverse(tableau.n_stages, weighted=True)
         workspace = Workspace(system, tableau)
         a = torch.zeros_like(g[0]).flatten(1)
-        # Each stretch between two times starts from the state that the forward pass found there.
+        # Each stretch starts from the state that the forward pass found at its later time.
         for i in reversed(range(len(z))):
             a = a + g[i].flatten(1)
             stretch = times[i + 1], times[i]
@@ -104,7 +106,8 @@ class _AdjointDynamics(Dynamics[_AdjointTape]):
 
     def __init__(self, field: Dynamics, pull: Tensor | None, square: Tensor | None) -> None:
         self.field = field
-        self._pull, self._square = pull, square
+        self._pull = pull
+        self._square = square
         rows, width = field.shape
         self.shape = (rows, 2 * width)
         self.n_controlled = 2 * field.n_controlled
@@ -140,7 +143,7 @@ class _AdjointDynamics(Dynamics[_AdjointTape]):
             self.field.v[stage].addcmul_(derivative, self._scaled_pull)
         self.field.linearise(tape.field, stage)
         self.field.pullback(tape.field, stage, out=self._pulled)
-        # It has no say in the error.
+        # The time's cotangent has no say in the error.
         self._pulled_time.zero_()
         return torch.cat((derivative, self._pulled.neg()), 1)
 

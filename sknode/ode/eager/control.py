@@ -46,7 +46,7 @@ class Controller:
         torch.add(atol, scale, alpha=self.rtol, out=scale)
         norm = torch.linalg.vector_norm(error.div_(scale), dim=1)
         grains = norm.pow(self._exponent).mul_(grains_at_one)
-        # clamp would keep a NaN.
+        # clamp_() alone would keep a NaN.
         grains.nan_to_num_(nan=0.0).clamp_(self._fewest_grains, self._most_grains)
         return norm <= bound, grains.floor_().mul_(grain)
 
@@ -57,7 +57,8 @@ class Controller:
         evaluation.
         """
         scale = self.system.controlled / (self.atol + self.rtol * x.abs())
-        size, slope = self._norm(x * scale), self._norm(k * scale)
+        size = self._norm(x * scale)
+        slope = self._norm(k * scale)
         trial = torch.where((size < 1e-5) | (slope < 1e-5), 1e-6, 0.01 * size / slope)
         trial = trial.clamp(max=abs(span))
         signed = trial if span > 0 else -trial

@@ -32,17 +32,19 @@ class EagerDiscreteAdjoint(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, problem: EagerProblem, stats: list[Stats], z0: Tensor, *parameters: Tensor
+        ctx: Any, problem: EagerProblem, notes: list[Stats], z0: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Solve, and keep the steps."""
         ctx.lease, trajectory = problem.integrate(z0, record=True)
-        # Not the outputs themselves: they would hold the graph that holds them.
-        ctx.record, ctx.stats, ctx.times = trajectory.record, trajectory.stats, problem.times
+        # The outputs themselves are not kept: they would hold the graph that holds them.
+        ctx.record = trajectory.record
+        ctx.stats = trajectory.stats
+        ctx.times = problem.times
+        ctx.shape = z0.shape
         # The sweep does not read the parameters; saving them lets autograd complain when they
         # were changed in between.
         ctx.save_for_backward(*parameters)
-        stats.append(trajectory.stats)
-        ctx.shape = z0.shape
+        notes.append(trajectory.stats)
         return trajectory.z.view(-1, *z0.shape[1:]), trajectory.kinetic_energy
 
     @staticmethod
@@ -75,7 +77,8 @@ def _reverse_sweep(
 
     Unless the start's is wanted, the parameters' gradient alone is computed.
     """
-    system, tableau = workspace.system, workspace.tableau
+    system = workspace.system
+    tableau = workspace.tableau
     n = stages_of_a_sweep(tableau, g.shape[0])
     weights, total = _reverse_coefficients(tableau, n, g.dtype, g.device)
     system.begin_reverse(tableau.n_stages, weighted=False)

@@ -18,7 +18,7 @@ from .workspace import Workspace, lease
 
 __all__ = ["EagerProblem", "Reading", "Recorded", "Trajectory", "integrate"]
 
-# More times are worth a look at which of them a step may contain.
+# Where there are more times than these, it pays to look which of them a step may contain.
 FEW_TIMES = 16
 
 
@@ -81,10 +81,11 @@ def integrate(
     workspace.system.enter(z0, times[0], out=workspace.stack[0])
     kept = []
     for step in steps(workspace, times, method, stats, keep_tapes=record):
-        reading, stages = outputs.read(step), None
+        reading = outputs.read(step)
+        stages = None
         stats.add(step.before, step.after, step.proposal)
         if energy is not None:
-            # A trial step may have overflowed.
+            # A trial step that was rejected may have overflowed.
             stages = torch.where(step.h == 0, 0.0, step.stack.blocks[1:, :, : outputs.n])
             energy += kinetic_energy_of_step(method.tableau, stages, step.h)
         if record:
@@ -168,8 +169,14 @@ class EagerProblem(NamedTuple):
 
     def integrate(self, z0: Tensor, *, record: bool = False) -> tuple[Lease, Trajectory]:
         """Solve from `z0`; the workspace is the solve's own while the lease is held."""
-        method, energy = self.settings.method, self.settings.kinetic_energy
+        method = self.settings.method
         held = lease(self.field, self.parameters, z0, method.tableau, self.pool)
-        return held, integrate(
-            held.workspace, z0, self.times, method, record=record, kinetic_energy=energy
+        trajectory = integrate(
+            held.workspace,
+            z0,
+            self.times,
+            method,
+            record=record,
+            kinetic_energy=self.settings.kinetic_energy,
         )
+        return held, trajectory

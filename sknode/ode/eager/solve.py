@@ -52,7 +52,9 @@ def _solve_with_autograd(problem: EagerProblem, z0: Tensor) -> tuple[Tensor, Sta
         _, trajectory = problem.integrate(z0, record=True)
     energy = z0.new_zeros(len(z0)) if problem.settings.kinetic_energy else None
     column = (-1, *[1] * (z0.ndim - 1))
-    z, read, places = z0, [], []
+    z = z0
+    read = []
+    places = []
     for step, reading, _ in trajectory.record:
         t = (problem.times[-1] - step.before).view(column).expand(len(z0), *column[1:])
         start = z

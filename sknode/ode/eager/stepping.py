@@ -67,8 +67,11 @@ class _Walk:
     """Where a solve stands: the stack with x at its bottom, the tape, the last derivative."""
 
     def __init__(self, workspace: Workspace, stats: Stats, keep_tapes: bool) -> None:
-        self.workspace, self.stats, self.keep_tapes = workspace, stats, keep_tapes
-        self.system, self.tableau = workspace.system, workspace.tableau
+        self.workspace = workspace
+        self.stats = stats
+        self.keep_tapes = keep_tapes
+        self.system = workspace.system
+        self.tableau = workspace.tableau
         self.stack = workspace.stack
         self.x = self.stack[0]
         self.n_tapes = 1
@@ -124,7 +127,8 @@ def _fixed(walk: _Walk, grid: list[float]) -> Iterator[Step]:
 
 
 def _adaptive(walk: _Walk, start: float, stop: float, method: Method) -> Iterator[Step]:
-    x, tableau = walk.x, method.tableau
+    x = walk.x
+    tableau = method.tableau
     controller = Controller(walk.system, tableau, method.rtol, method.atol)
     error_weights = coefficients(tableau, x.dtype, x.device).error
     assert error_weights is not None

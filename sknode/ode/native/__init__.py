@@ -34,11 +34,12 @@ from ..tableau import Tableau
 __all__ = ["ENGINE", "allowing", "serves", "solve_natively"]
 
 ACTIVATIONS = ("tanh", "silu", "softplus", "relu")
-# It counts them in int.
+# The engine counts rows in C++'s int.
 MOST_ROWS = 2**31 - 1
 
 
-# How many threads a solve may have where torch's own operations are held to fewer; None: as they.
+# How many threads a solve may have where torch's own operations are held to fewer; None: as many
+# as these.
 _allowed: ContextVar[int | None] = ContextVar("allowed", default=None)
 
 
@@ -87,7 +88,8 @@ class NativeProblem(NamedTuple):
         self, z0: Tensor, parameters: Sequence[Tensor], *, record: bool
     ) -> tuple[Lease, Tensor, Stats, Tensor | None]:
         """Solve from `z0`; the solver is the solve's own while the lease is held."""
-        method, times = self.settings.method, self.times
+        method = self.settings.method
+        times = self.times
         held = self.lease(parameters)
         self.form.check_states(z0)
         z0 = _plain(z0)
@@ -117,7 +119,8 @@ class NativeProblem(NamedTuple):
 
     def lease(self, parameters: Sequence[Tensor]) -> Lease:
         """Return a solver that has loaded the parameters."""
-        form, tableau = self.form, self.settings.method.tableau
+        form = self.form
+        tableau = self.settings.method.tableau
         shapes = tuple(parameter.shape for parameter in parameters)
         key = (shapes, form.activation, form.time_dependent, parameters[0].dtype, tableau)
         held = borrow(self.pool, key, lambda: _new_solver(form, parameters[0].dtype, tableau))
@@ -201,7 +204,8 @@ class NativeDiscreteAdjoint(Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
         start, gradient = _room(ctx, g, ctx.saved_tensors)
-        g, pull = _plain(g), pull_of_energy(g_energy, ctx.times, g.shape[1])
+        g = _plain(g)
+        pull = pull_of_energy(g_energy, ctx.times, g.shape[1])
         with ctx.lease.lock:
             ctx.lease.workspace.pull_back(
                 _address(g), _address(pull), _address(start),
@@ -226,13 +230,15 @@ class NativeContinuousAdjoint(Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor, g_energy: Tensor | None) -> tuple:
         z, energy, *parameters = ctx.saved_tensors
-        problem, times = ctx.problem, ctx.problem.times
+        problem = ctx.problem
+        times = problem.times
         ends = [(times[i + 1], times[i]) for i in reversed(range(len(times) - 1))]
         methods = [problem.settings.method_of_stretch(*pair, times) for pair in ends]
         stretches = [method.grid([*pair]) for method, pair in zip(methods, ends, strict=True)]
         method = methods[0]
         start, gradient = _room(ctx, g, parameters)
-        g, pull = _plain(g), pull_of_energy(g_energy, times, g.shape[1])
+        g = _plain(g)
+        pull = pull_of_energy(g_energy, times, g.shape[1])
         square = None if pull is None else mean_square_of_pull(pull, energy, times)
         held = problem.lease(parameters)
         result = held.workspace.pull_back_continuously(
