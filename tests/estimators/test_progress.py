@@ -51,8 +51,8 @@ def test_few_epochs_have_a_line_each(capsys):
 def test_a_terminal_sees_one_line_that_changes(monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
-    monkeypatch.setattr(_progress, "Console", lambda: console)
-    monkeypatch.setattr(_progress, "REFRESHES_PER_SECOND", 1e9)
+    monkeypatch.setattr(progress, "Console", lambda: console)
+    monkeypatch.setattr(progress, "REFRESHES_PER_SECOND", 1e9)
     NODEClassifier(**QUICK, verbose=1).fit(*IRIS)
     shown = out.getvalue()
     assert "epoch 3/3" in shown
@@ -65,8 +65,8 @@ def test_a_terminal_sees_one_line_that_changes(monkeypatch):
 def test_a_terminal_sees_long_epochs_go_by(monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
-    monkeypatch.setattr(_progress, "Console", lambda: console)
-    monkeypatch.setattr(_progress, "REFRESHES_PER_SECOND", 1e9)
+    monkeypatch.setattr(progress, "Console", lambda: console)
+    monkeypatch.setattr(progress, "REFRESHES_PER_SECOND", 1e9)
     NODEClassifier(**{**QUICK, "max_epochs": 1, "batch_size": 10}, verbose=1).fit(*IRIS)
     bars = set(re.findall("[━╸╺ ]{20}", out.getvalue()))
     assert len(bars) >= 5
@@ -75,7 +75,7 @@ def test_a_terminal_sees_long_epochs_go_by(monkeypatch):
 def test_a_terminal_gets_its_cursor_back_after_a_failure(monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)
-    monkeypatch.setattr(_progress, "Console", lambda: console)
+    monkeypatch.setattr(progress, "Console", lambda: console)
     with pytest.raises(ZeroDivisionError):
         NODEClassifier(**QUICK, verbose=1, callbacks=[Failing()]).fit(*IRIS)
     assert "\x1b[?25h" in out.getvalue()
