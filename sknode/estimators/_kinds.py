@@ -9,7 +9,7 @@ import torch
 from skorch.callbacks import Callback
 
 from .._checks import is_integer, is_number
-from ..ode.integrate import MOST_STEPS
+from ..ode.settings import MOST_STEPS
 from ..training.devices import DEVICES
 from ..training.optimizers import OPTIMIZERS
 from ..training.seeds import N_SEEDS

@@ -1,16 +1,16 @@
 """Classification of images."""
 
 from ._documented import documented
-from .blocks import BlocksMixin
+from .blocks import BaseResidual
 from .classification import Classification
 from .images import BaseImageNetwork
-from .solver import SolverMixin
+from .solver import BaseSolving
 
 __all__ = ["NODEImageClassifier", "ResNetImageClassifier"]
 
 
 @documented
-class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
+class NODEImageClassifier(BaseSolving, Classification, BaseImageNetwork):
     """Classifier of images by a convolutional Neural ODE.
 
     It solves z' = f(z, t; θ) from z(0), the standardised image with further channels of zeros, to
@@ -56,7 +56,7 @@ class NODEImageClassifier(SolverMixin, Classification, BaseImageNetwork):
 
 
 @documented
-class ResNetImageClassifier(BlocksMixin, Classification, BaseImageNetwork):
+class ResNetImageClassifier(BaseResidual, Classification, BaseImageNetwork):
     """Classifier of images by a residual network, the discrete counterpart of a Neural ODE.
 
     It moves the standardised image, with further channels of zeros, by `n_blocks` residual blocks

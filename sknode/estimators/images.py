@@ -1,6 +1,7 @@
 """What the estimators for images have in common: channels, down-sampling and field."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class BaseImageNetwork(BaseNetwork):
         return np.moveaxis(images, -1, 2)
 
     @abstractmethod
-    def _block(self) -> dict[str, Any]:
+    def _block(self) -> Mapping[str, Any]:
         """Return the arguments of `ImageNetwork` by which its block is made."""
 
     def _network(self, n_outputs: int) -> tuple[type[nn.Module], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Residual networks, the discrete counterparts of Neural ODEs."""
 
 from ._documented import documented
-from .blocks import BlocksMixin
+from .blocks import BaseResidual
 from .classification import Classification
 from .regression import Regression
 from .tabular import BaseRowNetwork
@@ -9,7 +9,7 @@ from .tabular import BaseRowNetwork
 __all__ = ["ResNetClassifier", "ResNetRegressor"]
 
 
-class BaseResNet(BlocksMixin, BaseRowNetwork):
+class BaseResNet(BaseResidual, BaseRowNetwork):
     """Base of the estimators that move a row by residual blocks."""
 
 

@@ -1,14 +1,13 @@
 """What the estimators that solve an ODE have in common: a solver."""
 
-from typing import Any
-
 import numpy as np
 
+from ..ode.settings import SolverSettings, plain_settings
 from ..ode.tableau import TABLEAUS
 from .base import BaseNetwork
 from .tabular import BaseRowNetwork
 
-__all__ = ["BaseNODE", "SolverMixin"]
+__all__ = ["BaseNODE", "BaseSolving"]
 
 # float32 rounds states of size one by 1e-7.
 LEAST_FLOAT32_TOLERANCE = 1e-5
@@ -16,7 +15,7 @@ LEAST_FLOAT32_TOLERANCE = 1e-5
 FIXED_GRID_EVALUATIONS = 4
 
 
-class SolverMixin(BaseNetwork):
+class BaseSolving(BaseNetwork):
     """What the hyperparameters of a solver come to."""
 
     solver: str = "rk4"
@@ -25,27 +24,17 @@ class SolverMixin(BaseNetwork):
     max_steps: int = 1000
     adjoint: str | None = "discrete"
 
-    def _block(self) -> dict[str, Any]:
-        n_steps, tableau = self.n_steps, TABLEAUS[self.solver]
-        if n_steps is None and not tableau.adaptive:
-            n_steps = FIXED_GRID_EVALUATIONS // tableau.n_stages
-        return {
-            "solver": self.solver,
-            "tolerance": _floats(self.tolerance),
-            "n_steps": None if n_steps is None else int(n_steps),
-            "max_steps": int(self.max_steps),
-            "adjoint": self.adjoint,
-        }
+    def _block(self) -> SolverSettings:
+        own = [name for name in SolverSettings.__annotations__ if hasattr(self, name)]
+        settings = plain_settings({name: getattr(self, name) for name in own})
+        tableau = TABLEAUS[self.solver]
+        if self.n_steps is None and not tableau.adaptive:
+            settings["n_steps"] = FIXED_GRID_EVALUATIONS // tableau.n_stages
+        return settings
 
     def _wants_double(self) -> bool:
         return np.min(self.tolerance) < LEAST_FLOAT32_TOLERANCE
 
 
-class BaseNODE(SolverMixin, BaseRowNetwork):
+class BaseNODE(BaseSolving, BaseRowNetwork):
     """Base of the estimators that move a row along an ODE."""
-
-
-def _floats(tolerance: Any) -> float | tuple[float, float]:
-    if isinstance(tolerance, list | tuple):
-        return float(tolerance[0]), float(tolerance[1])
-    return float(tolerance)

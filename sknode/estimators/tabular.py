@@ -1,7 +1,7 @@
 """What the estimators for rows of features have in common: lift, field and head."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class BaseRowNetwork(BaseNetwork):
         return states_of(self, X, times, member)
 
     @abstractmethod
-    def _block(self) -> dict[str, Any]:
+    def _block(self) -> Mapping[str, Any]:
         """Return the arguments of `NODENetwork` by which its block is made."""
 
     def _network(self, n_outputs: int) -> tuple[type[nn.Module], dict[str, Any]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..estimators import NODERegressor
 from ..estimators.classes import MULTILABEL
 from ..estimators.classification import Classification
-from ..estimators.solver import SolverMixin
+from ..estimators.solver import BaseSolving
 from ..ode.solution import check_settings
 from ._fitted import parts_of
 
@@ -119,7 +119,7 @@ def solver_consistency(
     (True, True)
     """
     settings = check_settings(solver=solver, tolerance=tolerance, max_steps=max_steps)
-    before, fitted = parts_of("solver_consistency", estimator, SolverMixin)
+    before, fitted = parts_of("solver_consistency", estimator, BaseSolving)
     _check_targets(fitted, X, y)
     X = before.transform(X) if before else X
     own, tight = deepcopy(fitted), deepcopy(fitted)
@@ -132,7 +132,7 @@ def solver_consistency(
     return SolverConsistency(score, tight_score, error, tight_error, deviation, nfe, tight_nfe)
 
 
-def _check_targets(estimator: SolverMixin, X: Any, y: Any) -> None:
+def _check_targets(estimator: BaseSolving, X: Any, y: Any) -> None:
     """Raise a ValueError if no predictions of the rows could be compared with the targets."""
     try:
         n_rows = _num_samples(X)
@@ -148,7 +148,7 @@ def _check_targets(estimator: SolverMixin, X: Any, y: Any) -> None:
         raise ValueError(f"y must be the targets of the rows X: {error}") from error
 
 
-def _measure(estimator: SolverMixin, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:
+def _measure(estimator: BaseSolving, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:
     """Return score, error, predictions and the mean number of evaluations of a row."""
     counts: list[Tensor] = []
     block = estimator.net_.module_.block

@@ -9,7 +9,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from torch import Tensor, nn
 
 from .._checks import check_integer
-from ..estimators.solver import SolverMixin
+from ..estimators.solver import BaseSolving
 from ..ode import Stats
 from ..ode.dense import dense_form_of, parameters_of
 from ..ode.eager.stepping import steps
@@ -164,7 +164,7 @@ class StepDisplay:
             If a row cannot be solved; it is named.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        before, fitted = parts_of(cls.__name__, estimator, SolverMixin)
+        before, fitted = parts_of(cls.__name__, estimator, BaseSolving)
         member = check_integer("member", member, 0, fitted.net_.module_.n_members - 1)
         n_bins = check_integer("n_bins", n_bins, 1, MOST_BINS)
         y = _check_labels(X, y)
@@ -314,7 +314,7 @@ def accepted_steps(field: nn.Module, z0: Tensor, t1: float, method: Method) -> S
     return Steps(before[0] - before, before - after, stats.rejected.cpu().numpy())
 
 
-def _steps_of_rows(estimator: SolverMixin, X: Any, member: int, n_bins: int) -> dict[str, Any]:
+def _steps_of_rows(estimator: BaseSolving, X: Any, member: int, n_bins: int) -> dict[str, Any]:
     """Return the arguments of a display but the labels."""
     # Running it would set it to evaluation. What was set on the block, a copy does not have.
     model, block = deepcopy(estimator), estimator.net_.module_.block

@@ -83,11 +83,13 @@ def _choice(known: Iterable[str | None]) -> Callable[[str, Any], str | None]:
     return check
 
 
-def _pair(name: str, value: Any) -> tuple[float, float]:
-    """Return a relative and an absolute tolerance."""
+def _one_or_two(name: str, value: Any) -> float | tuple[float, float]:
+    """Return a tolerance, or a relative and an absolute one."""
     if not is_tolerance(value):
         raise ValueError(f"{name} must be a positive number or a pair of them, got {value!r}")
-    rtol, atol = value if isinstance(value, tuple | list) else (value, value)
+    if not isinstance(value, tuple | list):
+        return float(value)
+    rtol, atol = value
     return float(rtol), float(atol)
 
 
@@ -114,7 +116,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "tolerance": Setting(
         1e-3,
-        _pair,
+        _one_or_two,
         "float or (float, float)",
         "Relative and absolute tolerance of the adaptive methods: one number for both or a pair.",
     ),
@@ -139,7 +141,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "adjoint_tolerance": Setting(
         None,
-        _or_none(_pair),
+        _or_none(_one_or_two),
         "float, (float, float) or None",
         "Tolerance of the continuous adjoint; None: that of the solve.",
     ),
@@ -281,7 +283,7 @@ def resolve(
     """Check settings, give the others their defaults, and look up what they name."""
     values: dict[str, Any] = {**PLAIN_DEFAULTS, **plain_settings(settings)}
     _check_first_step(first_step)
-    rtol, atol = values["tolerance"]
+    rtol, atol = _pair(values["tolerance"])
     method = Method(
         TABLEAUS[values["solver"]],
         rtol,
@@ -290,7 +292,7 @@ def resolve(
         values["max_steps"],
         first_step,
     )
-    rtol, atol = values["adjoint_tolerance"] or (rtol, atol)
+    rtol, atol = _pair(values["adjoint_tolerance"] or (rtol, atol))
     return Settings(
         method,
         method._replace(rtol=rtol, atol=atol, first_step=None),
@@ -298,6 +300,10 @@ def resolve(
         values["engine"],
         values["kinetic_energy"],
     )
+
+
+def _pair(tolerance: float | tuple[float, float]) -> tuple[float, float]:
+    return tolerance if isinstance(tolerance, tuple) else (tolerance, tolerance)
 
 
 def _check_first_step(value: Any) -> None:

@@ -15,6 +15,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from ..exceptions import SolverError
+from ..modules.groups import parameter_groups
 from .average import WeightAverage
 from .batches import Batches
 from .data import TrainingSet
@@ -85,6 +86,24 @@ class Net(NeuralNet):
         self.last_good = Snapshot(self.module_, self.optimizer_)
         if self.recipe.ema_decay is not None:
             self.average = WeightAverage(self.module_, self.recipe.ema_decay)
+        return self
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> Self:
+        """Make the optimizer, which treats parameters by what they are."""
+        biases, periodic, weights = parameter_groups(self.module_)
+        slow = {"weight_decay": 0.0, "lr": PERIODIC_RATE * self.recipe.learning_rate}
+        # Checkpoints number the parameters in this order.
+        groups: list[dict[str, Any]] = [
+            {"params": biases[::-1], "weight_decay": 0.0},
+            {"params": periodic[::-1], **slow},
+            {"params": weights},
+        ]
+        make: Callable[..., torch.optim.Optimizer] = self.recipe.optimizer
+        self.optimizer_ = make(
+            [group for group in groups if group["params"]],
+            lr=self.recipe.learning_rate,
+            **self.recipe.optimizer_options,
+        )
         return self
 
     def __reduce__(self) -> tuple:
@@ -251,13 +270,10 @@ def _repeated(of_rows: Tensor, n: int) -> Tensor:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as skorch's arguments."""
-    slow = {"weight_decay": 0.0, "lr": PERIODIC_RATE * recipe.learning_rate}
     return {
         "module": partial(_network, recipe),
         "criterion": recipe.criterion,
         "optimizer": recipe.optimizer,
-        "optimizer__param_groups": [("*bias", {"weight_decay": 0.0}), ("lift.[fp]*", slow)],
-        **{f"optimizer__{name}": value for name, value in recipe.optimizer_options.items()},
         "lr": recipe.learning_rate,
         "max_epochs": recipe.max_epochs,
         "batch_size": recipe.batch_size,
