@@ -11,13 +11,12 @@ from tests.problems import CLASSICAL
 pytest.importorskip("onnx")
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 1, "random_state": 0}
-
 X, Y = load_iris(return_X_y=True)
 
 
 def stirred(estimator):
     """Give a fitted estimator weights that move its states about."""
-    # On the CPU, so that they are the same on every device.
+    # They are drawn on the CPU, so that they are the same on every device.
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in estimator.net_.module_.parameters():
