@@ -38,8 +38,8 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Where each name lives that is not an estimator. What is imported is what is used: the solvers of
-# `sknode.ode` need torch alone, and importing the package nothing.
+# A name that is not listed here is that of an estimator. What is imported is what is used: the
+# solvers of `sknode.ode` need torch alone, and importing the package nothing.
 HOMES = {
     "SolverError": "exceptions",
     "TrainingError": "exceptions",

@@ -35,7 +35,7 @@ __all__ = [
 FORMAT = 1
 NO_DIGEST = "0" * 64
 DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
-# What contents that do not fit can set off in the code that reads them.
+# Contents that do not fit can set these off in the code that reads them.
 ERRORS = (
     ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, SafetensorError,
     TypeError, ValueError,
@@ -64,7 +64,7 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: dict[str
 def write_bytes(path: Path, data: bytes) -> None:
     """Write, flush to the disk, and rename: to `path`, or to what it leads to through links."""
     target = resolve(path)
-    # Of its own, as one made of a long name could be too long.
+    # The part has a name of its own, as one made of a long name could be too long.
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         try:
@@ -94,7 +94,8 @@ def read(path: Path, kind: str) -> Contents:
         raise ValueError(f"{path} is truncated or has been altered: its checksum does not match")
     with refused(f"{path} is not a file of sknode"):
         contents = _parsed(data)
-    found_kind, found_format = contents.header["kind"], contents.header["format"]
+    found_kind = contents.header["kind"]
+    found_format = contents.header["format"]
     if found_kind != kind:
         raise ValueError(f"{path} is a {found_kind}, not a {kind}")
     if found_format > FORMAT:
@@ -139,7 +140,8 @@ def check_writable(path: Path) -> None:
 
 def _digest_of(data: bytes, start: int, stop: int) -> str:
     """Return the digest of a file with zeros from `start` to `stop`, without a copy of it."""
-    view, digest = memoryview(data), hashlib.sha256()
+    view = memoryview(data)
+    digest = hashlib.sha256()
     for part in (view[:start], NO_DIGEST.encode(), view[stop:]):
         digest.update(part)
     return digest.hexdigest()
@@ -187,7 +189,7 @@ def _create(path: Path, like: Path) -> int:
         return os.open(path, flags, 0o666)
     permissions = stat.S_IMODE(like.stat().st_mode) & 0o777
     handle = os.open(path, flags, permissions)
-    # The umask may have taken some away.
+    # The umask may have taken some of them away.
     path.chmod(permissions)
     return handle
 

@@ -26,6 +26,8 @@ def _floats(values: Any) -> np.ndarray:
         array = np.asarray(values)
     except (TypeError, ValueError):
         return np.array(np.nan)
-    # Such as integers beyond 64 bits, and pandas' own.
+    # Objects may be numbers: integers beyond 64 bits, for example, and pandas' own.
     numbers = array.dtype == object and all(map(is_number, array.flat))
-    return array.astype(np.float64) if numbers or array.dtype.kind in "iuf" else np.array(np.nan)
+    if numbers or array.dtype.kind in "iuf":
+        return array.astype(np.float64)
+    return np.array(np.nan)

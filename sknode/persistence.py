@@ -30,7 +30,7 @@ CLASSES: dict[str, type[BaseNetwork]] = {
 }
 # A later fit would write where the file says.
 LEFT_OUT = {"checkpoint"}
-# What of a network is told by the data.
+# These settings of a network follow from the data.
 FIXED = {"n_features", "n_outputs", "periodic_features", "image_shape"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -216,7 +216,8 @@ def _recipe(estimator: Any, header: dict[str, Any]) -> Recipe:
 
     Its network is that of the fit, whose hyperparameters may have been other ones.
     """
-    seed, network = header["seed"], decode(header["network"])
+    seed = header["seed"]
+    network = decode(header["network"])
     if type(seed) is not int or not 0 <= seed < N_SEEDS:
         raise ValueError(f"its seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
     # The number of rows only says how large batches are, which predictions do not ask.
@@ -247,7 +248,8 @@ def _settings(estimator: BaseNetwork, network: dict[str, Any]) -> dict[str, Any]
 def _check_weights(estimator: Any, recipe: Recipe, weights: dict[str, Tensor]) -> None:
     """Refuse weights that are not those of the network, before room is made for it."""
     network = recipe.network
-    n_fields, n_hidden = network.get("n_blocks") or 1, len(network.get("hidden_layer_sizes", ()))
+    n_fields = network.get("n_blocks") or 1
+    n_hidden = len(network.get("hidden_layer_sizes", ()))
     n_layers = n_fields * (n_hidden + 1) + network.get("n_downsamplings", 0)
     expected = {}
     # Of many layers even a network without numbers takes its time.

@@ -24,7 +24,8 @@ NUMBERS = (Real, Decimal)
 CELLS = (*NUMBERS, str, np.bool_)
 
 # The indicator of a share p of the rows is, once standardised, sqrt((1 - p) / p) in these rows:
-# 10 for a hundredth of them, 100 for a ten-thousandth. And no column becomes more than a hundred.
+# 10 for a hundredth of them, 100 for a ten-thousandth. And no column becomes more than a hundred
+# columns.
 MIN_FREQUENCY = 0.01
 
 
@@ -221,7 +222,9 @@ def _letter_of(dtype: Any) -> str:
     """Return numpy's letter for a kind of dtypes, for those of numpy, pandas and polars."""
     if hasattr(dtype, "kind"):
         return dtype.kind
-    return "f" if dtype.is_numeric() else "M" if dtype.is_temporal() else "O"
+    if dtype.is_numeric():
+        return "f"
+    return "M" if dtype.is_temporal() else "O"
 
 
 def _as_numbers(X: Any) -> np.ndarray:
