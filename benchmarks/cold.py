@@ -18,7 +18,7 @@ import torch
 import sknode
 
 BOTH = "import torch, sklearn.base"
-# What is timed, and what has been imported before the clock starts.
+# The first statement of each is over when the clock starts, the second is timed.
 IMPORTS = {
     "torch": ("", "import torch"),
     "torch and scikit-learn": ("", BOTH),

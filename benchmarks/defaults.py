@@ -88,7 +88,7 @@ VARIANTS: dict[str, dict] = {
     "patience 40": {"n_iter_no_change": 40},
     "a twentieth held back": {"validation_fraction": 0.05},
     "a fifth held back": {"validation_fraction": 0.2},
-    # Batches of half the size, which are what tables of up to some thousand rows had before.
+    # These batches have half the size, which tables of up to some thousand rows had before.
     "smaller batches": {"batch_size": 40},
     "smaller batches, 7e-3": {"batch_size": 40, "learning_rate": 7e-3},
     "learning rate 7e-3": {"learning_rate": 7e-3},
@@ -111,14 +111,15 @@ def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     task = index.loc[job.table, "task"]
     regression = task == "regression"
     X, X_valid, y, y_valid = training_part(index.loc[job.table], folder, job.seed, max_rows)
-    estimator, settings = node(task, job.seed), dict(VARIANTS[job.model])
+    estimator = node(task, job.seed)
+    settings = dict(VARIANTS[job.model])
     if "batch_size" in settings:
-        # It is given as the number of batches, which the default has as 20.
+        # The variant says the number of batches, which the default has as 20.
         size = 2 ** round(np.log2(len(X) / settings["batch_size"]))
         settings["batch_size"] = int(np.clip(size, 16, 256))
     as_it_is = estimator.get_params()
     if settings and all(as_it_is.get(name, value) == value for name, value in settings.items()):
-        return {}  # what the estimator does not have, or has by default
+        return {}  # the estimator lacks the settings, or has them by default
     estimator = make_table_pipeline(estimator.set_params(**settings))
     _, fit_seconds, _ = timed(estimator.fit, X, y)
     found = solver_consistency(estimator, X_valid, y_valid)

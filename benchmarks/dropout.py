@@ -45,13 +45,14 @@ class RowMasks(nn.Module):
 
     def draw_masks(self, generator: torch.Generator | None = None) -> None:
         """Let masks be drawn when the number of rows is known."""
-        self.generator, self.masks = generator, []
+        self.generator = generator
+        self.masks = []
 
     def mask(self, i: int, z: Tensor) -> Tensor:
         """Return the mask of the i-th hidden layer, drawn at the first evaluation of a solve."""
         if i == len(self.masks):
             kept = 1 - self.field.dropout
-            # On the CPU, where the generator is.
+            # The mask is drawn on the CPU, where the generator is.
             drawn = torch.empty(z.shape, dtype=z.dtype).bernoulli_(kept, generator=self.generator)
             self.masks.append(drawn.div_(kept).to(z.device))
         return self.masks[i]

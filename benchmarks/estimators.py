@@ -32,7 +32,8 @@ from torch import nn
 from sknode import NODEClassifier, NODERegressor, preset
 from sknode.modules import MLPField
 
-WIDTH, BATCH = 32, 128
+WIDTH = 32
+BATCH = 128
 NAMES = ("sknode", "by hand", "MLP")
 SHIPPED = {
     "iris": (datasets.load_iris, True),

@@ -28,7 +28,10 @@ from sknode import NODEImageClassifier, ResNetImageClassifier
 from sknode.datasets import load_mnist
 from sknode.modules import ConvField, ODEBlock
 
-N_IMAGES, N_FILTERS, N_CHANNELS, N_CLASSES = 256, 16, 6, 10
+N_IMAGES = 256
+N_FILTERS = 16
+N_CHANNELS = 6
+N_CLASSES = 10
 TOLERANCE = 1e-3
 SOLVES: dict[str, dict] = {
     "rk4, 3 steps": {"solver": "rk4", "n_steps": 3},
@@ -40,7 +43,7 @@ MODELS: dict[str, dict] = {
     "default": {},
     "default, halved once": {"n_downsamplings": 1},
     "default, halved once, 32 filters": {"n_downsamplings": 1, "n_filters": 32},
-    # The table of the lectures: depth as blocks, or as time.
+    # The table of the lectures has these: depth as blocks, or as time.
     "ResNet(6)": {"n_downsamplings": 2, "n_blocks": 6},
     "ResNet(1)": {"n_downsamplings": 2, "n_blocks": 1},
     "NODE, dopri5": {"n_downsamplings": 2, "solver": "dopri5"},
@@ -74,7 +77,8 @@ def contenders(settings: dict) -> dict[str, Callable[[], int]]:
     images = torch.rand(N_IMAGES, 1, 28, 28)
     labels = torch.randint(N_CLASSES, (N_IMAGES,))
     z0 = nn.functional.pad(images, (0, 0, 0, 0, 0, N_CHANNELS - 1))
-    published, own = PublishedField(), ConvField(N_CHANNELS, N_FILTERS)
+    published = PublishedField()
+    own = ConvField(N_CHANNELS, N_FILTERS)
     with torch.no_grad():
         # Here the time is the last channel, there the first.
         theirs = (published.first, published.middle, published.last)
@@ -144,17 +148,21 @@ def learn_mnist(options: argparse.Namespace) -> None:
     """Print what is learned of MNIST."""
     torch.set_num_threads(options.threads)
     data = load_mnist(options.data)
-    X, y = data.X_train[: options.rows], data.y_train[: options.rows]
+    X = data.X_train[: options.rows]
+    y = data.y_train[: options.rows]
     print(f"| MNIST, {len(X)} images | parameters | test accuracy | epochs | s | CPU s | nfe |")
     print("|---|---|---|---|---|---|---|")
     for name in options.models:
         settings = MODELS[name]
         kind = ResNetImageClassifier if "n_blocks" in settings else NODEImageClassifier
         model = kind(**settings, device=options.device, random_state=0)
-        start, busy = time.perf_counter(), time.process_time()
+        start = time.perf_counter()
+        start_busy = time.process_time()
         model.fit(X, y)
-        seconds, busy = time.perf_counter() - start, time.process_time() - busy
-        accuracy, nfe = model.score(data.X_test, data.y_test), model.history_[-1]["nfe_forward"]
+        seconds = time.perf_counter() - start
+        busy = time.process_time() - start_busy
+        accuracy = model.score(data.X_test, data.y_test)
+        nfe = model.history_[-1]["nfe_forward"]
         print(
             f"| {name} | {model.n_parameters_} | {accuracy:.4f} | {model.n_iter_} | {seconds:.0f} "
             f"| {busy:.0f} | {nfe:.1f} |"

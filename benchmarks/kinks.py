@@ -19,7 +19,9 @@ from sknode.ode import odeint
 
 ACTIVATIONS = ("tanh", "silu", "softplus", "relu")
 TOLERANCES = (1e-3, 1e-5, 1e-7, 1e-9)
-N_FIELDS, N_ROWS, N_DIMS = 8, 64, 8
+N_FIELDS = 8
+N_ROWS = 64
+N_DIMS = 8
 
 
 def errors(activation: str, seed: int) -> list[float]:

@@ -22,7 +22,8 @@ ADJOINTS = {"discrete": "discrete", "continuous": "continuous", "autograd": None
 def peak(adjoint: str | None, n_steps: int) -> int:
     """Return the peak memory of this process after a training step, in bytes; none for no steps."""
     torch.set_num_threads(1)
-    z0, field = torch.rand(64, 28, 28, 6), ConvField(6, 16)
+    z0 = torch.rand(64, 28, 28, 6)
+    field = ConvField(6, 16)
     if n_steps:
         block = ODEBlock(field, solver="rk4", n_steps=n_steps, adjoint=adjoint)
         block(z0).square().mean().backward()

@@ -23,14 +23,17 @@ from sknode.modules import NODENetwork
 from sknode.training.scaling import standard_scaling
 from sknode.training.schedule import SCHEDULES
 
-BATCH_SIZE, RATE = 128, 1e-2
+BATCH_SIZE = 128
+RATE = 1e-2
 
 
 class Turns(Callback):
     """Notes how long an epoch took, and lets the other side have its turn before the next."""
 
     def __init__(self, others: Iterator, own_times: list[float], other_times: list[float]) -> None:
-        self.others, self.own_times, self.other_times = others, own_times, other_times
+        self.others = others
+        self.own_times = own_times
+        self.other_times = other_times
 
     def __deepcopy__(self, memo: dict) -> "Turns":
         return self
@@ -99,7 +102,8 @@ def main() -> None:
             turns = Turns(epochs, ours, bare)
             settings["schedule"] = schedule
             NODEClassifier(random_state=0, callbacks=[turns], **settings).fit(X, y)
-        ours_ms, bare_ms = 1e3 * np.median(ours), 1e3 * np.median(bare)
+        ours_ms = 1e3 * np.median(ours)
+        bare_ms = 1e3 * np.median(bare)
         print(
             f"{schedule}: {ours_ms:.2f} ms an epoch, of which the bare loop takes {bare_ms:.2f} ms "
             f"and the rest {1 - bare_ms / ours_ms:.1%}"

@@ -20,7 +20,8 @@ import torch
 import sknode
 from sknode import preset
 
-STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+REFERENCES = Path("/proc/self/clear_refs")
 METHODS = ("predict", "predict_proba", "trajectory")
 N_FEATURES = 20
 CASES = {
@@ -72,7 +73,7 @@ def main() -> None:
         for method in METHODS:
             if method == "predict_proba" and "Regressor" in case:
                 continue
-            # Of so many states an array would hold tens of gigabytes.
+            # An array of so many states would take tens of gigabytes.
             n = n_rows // 10 if method == "trajectory" else n_rows
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 peak, kept = pool.apply(measure, (case, method, n))

@@ -42,7 +42,8 @@ def with_torch(make_solve: Callable, size: Size, dtype: str) -> dict[str, Callab
     solve = make_solve(field)
     parameters = [*field.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
-    ends, times = torch.tensor([0.0, 1.0]).to(kind), torch.linspace(0.0, 1.0, N_TIMES).to(kind)
+    ends = torch.tensor([0.0, 1.0]).to(kind)
+    times = torch.linspace(0.0, 1.0, N_TIMES).to(kind)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -124,7 +125,8 @@ class BareProducts(torch.autograd.Function):
             z = torch.addmm(b2, h2, w2.t())
             hidden.append((h1, h2))
         ctx.save_for_backward(w0, w1, w2)
-        ctx.x, ctx.hidden = x, hidden[:6]
+        ctx.x = x
+        ctx.hidden = hidden[:6]
         return z
 
     @staticmethod
@@ -211,7 +213,8 @@ def with_diffrax(size: Size, dtype: str, adjoint: str) -> dict[str, Callable[[],
         state[:] = jax.block_until_ready(advance(*state, x, y))
 
     compiled = eqx.filter_jit(solve)
-    ends, times = jnp.array([1.0]), jnp.linspace(0.0, 1.0, N_TIMES)
+    ends = jnp.array([1.0])
+    times = jnp.linspace(0.0, 1.0, N_TIMES)
 
     def states(t):
         return jax.block_until_ready(compiled(state[0][0], x, t))

@@ -50,9 +50,11 @@ def measure(job: Job, index: pd.DataFrame, folder: Path, max_rows: int) -> dict:
     table = index.loc[job.table.removesuffix(NOISY)]
     task = table["task"]
     X, X_valid, y, y_valid = training_part(table, folder, job.seed, max_rows)
-    X, X_valid = X.to_numpy(float), X_valid.to_numpy(float)
+    X = X.to_numpy(float)
+    X_valid = X_valid.to_numpy(float)
     if job.table.endswith(NOISY):
-        rng, scale = np.random.default_rng(job.seed), y.std()
+        rng = np.random.default_rng(job.seed)
+        scale = y.std()
         y = y + rng.normal(scale=scale, size=y.shape)
         y_valid = y_valid + rng.normal(scale=scale, size=y_valid.shape)
     model, seconds, _ = timed(fit, job.model, task, job.seed, X, y)

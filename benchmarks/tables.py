@@ -82,7 +82,7 @@ class Categorical(TransformerMixin, BaseEstimator):
         X = X.copy()
         for name, dtype in self.dtypes_.items():
             known = X[name].where(X[name].isin(dtype.categories)).astype(dtype)
-            # By name, as scikit-learn takes a frame with categories of booleans for numbers.
+            # Text stands for them, as scikit-learn takes categories of booleans for numbers.
             X[name] = known.cat.rename_categories(str)
         return X
 
@@ -297,7 +297,7 @@ def report(found: list[dict], path: str | None) -> None:
     """Print all tables, and draw the plot."""
     columns = ("rows", "accuracy", "rmse", "log_loss", "brier", "fit_seconds", "consistency")
     results = succeeded(found, columns)
-    # Half a wrong row of the test part in place of none, as the means are geometric.
+    # Half a wrong row of the test part counts in place of none, as the means are geometric.
     wrong = (1 - results["accuracy"]).clip(lower=2 / results["rows"])
     errors = by_model(results.assign(error=wrong.fillna(results["rmse"])), "error")
     seconds = by_model(results, "fit_seconds")

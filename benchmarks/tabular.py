@@ -79,7 +79,8 @@ def warm_up(make: Callable[[str, int], BaseEstimator], task: str) -> None:
 
 def timed(call: Callable, *operands) -> tuple[object, float, float]:
     """Return what a call returns, its seconds of CPU and those on the clock."""
-    cpu, wall = time.process_time(), time.perf_counter()
+    cpu = time.process_time()
+    wall = time.perf_counter()
     found = call(*operands)
     return found, time.process_time() - cpu, time.perf_counter() - wall
 

@@ -36,8 +36,8 @@ from tabular import (
     warm_up,
 )
 
-PREFIX = "gal_"  # of the names of the files
-# RMSE with MC dropout, as the authors measured it anew in 2018 for their repository
+PREFIX = "gal_"  # the names of the files begin with it
+# These are the RMSE with MC dropout, as the authors measured it anew in 2018 for their repository
 # yaringal/DropoutUncertaintyExps, and with deep ensembles, Lakshminarayanan et al. (2017).
 PUBLISHED = {
     "concrete": (4.82, 6.03),
@@ -68,7 +68,8 @@ def figures(chosen: pd.DataFrame) -> list[str]:
     """Return the RMSE and the seconds of a fit, over the splits of one set and model."""
     if chosen.empty:
         return ["–", "–"]
-    rmse, seconds = chosen["rmse"], chosen["fit_seconds"]
+    rmse = chosen["rmse"]
+    seconds = chosen["fit_seconds"]
     return [f"{rmse.mean():.3g} ± {rmse.sem():.2g}", f"{seconds.mean():.2f}"]
 
 
