@@ -60,7 +60,7 @@ MAP = [
     {"estimators._kinds", "estimators._sklearn"},
     {"estimators.parameters"},
     {"estimators._hyperparameters"},
-    {"estimators._numbers", "estimators.classes", "estimators._reading", "estimators._tasks"},
+    {"estimators._numbers", "estimators.classes", "estimators.reading", "estimators._tasks"},
     {"estimators.attributes", "estimators.recipes"},
     {"estimators._documented"},
     {"estimators._fitting"},

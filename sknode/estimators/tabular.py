@@ -12,7 +12,7 @@ from ..modules import NODENetwork
 from ..training.data import Table
 from ..training.scaling import SCALINGS
 from ._hyperparameters import fitted
-from ._reading import Reader
+from .reading import Reader
 from ._states import states_of
 from .base import BaseNetwork
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..estimators._reading import check_rows
+from ..estimators.reading import check_rows
 from ..estimators.classification import Classification
 from ..estimators.tabular import BaseRowNetwork
 from ._network import dtype_of
