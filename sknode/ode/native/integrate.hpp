@@ -215,8 +215,8 @@ template <class T, class System> class Walk {
             Mask<T> accepted{};
             const Lanes<T> factor = judge(accepted);
             wanted = tried * factor;
-            const Step<T> step{select(accepted, tried, zero), left,
-                               left - select(accepted, tried, zero)};
+            const Step<T> step{
+                select(accepted, tried, zero), left, left - select(accepted, tried, zero)};
             bool all_accepted = true, all_arrived = true;
             for (int i = 0; i < Lanes<T>::count; ++i) {
                 if (left[i] != 0) ++(accepted[i] ? outcome_.accepted : outcome_.rejected)[i];

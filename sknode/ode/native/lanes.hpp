@@ -82,8 +82,7 @@ template <class T, class F> SKNODE_INLINE Lanes<T> map(const Lanes<T>& a, F f) {
     for (int p = 0; p < Lanes<T>::parts; ++p) result.part[p] = f(a.part[p]);
     return result;
 }
-template <class T, class F>
-SKNODE_INLINE Lanes<T> map(const Lanes<T>& a, const Lanes<T>& b, F f) {
+template <class T, class F> SKNODE_INLINE Lanes<T> map(const Lanes<T>& a, const Lanes<T>& b, F f) {
     Lanes<T> result;
     for (int p = 0; p < Lanes<T>::parts; ++p) result.part[p] = f(a.part[p], b.part[p]);
     return result;
@@ -101,8 +100,7 @@ template <class T> SKNODE_INLINE Lanes<T> operator/(const Lanes<T>& a, const Lan
     return map(a, b, [](auto u, auto v) { return u / v; });
 }
 // total + factor * a
-template <class T>
-SKNODE_INLINE Lanes<T> add(const Lanes<T>& total, T factor, const Lanes<T>& a) {
+template <class T> SKNODE_INLINE Lanes<T> add(const Lanes<T>& total, T factor, const Lanes<T>& a) {
     return map(total, a, [factor](auto u, auto v) { return u + factor * v; });
 }
 template <class T>
@@ -211,7 +209,8 @@ SKNODE_INLINE Reg<T> add_rotated(Reg<T> a, std::index_sequence<I...>) {
 template <class T> SKNODE_INLINE void add_four_sums(const Reg<T>* a, T* total) {
     constexpr int width = REGISTER_BYTES / sizeof(T);
     constexpr std::make_index_sequence<width> lanes;
-    const Reg<T> low = add_halves<T, 1>(a[0], a[1], lanes), high = add_halves<T, 1>(a[2], a[3], lanes);
+    const Reg<T> low = add_halves<T, 1>(a[0], a[1], lanes),
+                 high = add_halves<T, 1>(a[2], a[3], lanes);
     if constexpr (width == 2) {
         for (int i = 0; i < 2; ++i) total[i] += low[i], total[i + 2] += high[i];
     } else {

@@ -85,8 +85,8 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                     result = self.solve(
                         reinterpret_cast<const T*>(z0), n_rows, times, nodes, adapt,
                         make_control<T>(control, max_steps), record, reinterpret_cast<T*>(z),
-                        reinterpret_cast<int64_t*>(counts), reinterpret_cast<T*>(energy),
-                        n_threads, Poll());
+                        reinterpret_cast<int64_t*>(counts), reinterpret_cast<T*>(energy), n_threads,
+                        Poll());
                 }
                 return as_tuple(result);
             })

@@ -181,8 +181,7 @@ template <class T> class Network {
     void activate(Lanes<T>* u, int n) const {
         switch (activation_) {
             case Activation::tanh:
-                for (int i = 0; i < n; ++i)
-                    u[i] = map(u[i], [](auto a) { return tanh_lanes(a); });
+                for (int i = 0; i < n; ++i) u[i] = map(u[i], [](auto a) { return tanh_lanes(a); });
                 break;
             case Activation::relu:
                 for (int i = 0; i < n; ++i)
@@ -215,7 +214,8 @@ template <class T> class Network {
                 break;
             case Activation::relu:
                 for (int i = 0; i < n; ++i)
-                    v[i] = map(v[i], y[i], [](auto a, auto b) { return b > 0 ? a : decltype(a){}; });
+                    v[i] =
+                        map(v[i], y[i], [](auto a, auto b) { return b > 0 ? a : decltype(a){}; });
                 break;
             default:
                 for (int i = 0; i < n; ++i) v[i] = v[i] * y[i + n_hidden_];
@@ -224,8 +224,8 @@ template <class T> class Network {
 
     template <int OUTS, int INS>
     static SKNODE_INLINE void add_tile(
-        const Lanes<T>* in, int in_stride, const Lanes<T>* v, int v_stride, int n_stages,
-        int n_in, T* weight) {
+        const Lanes<T>* in, int in_stride, const Lanes<T>* v, int v_stride, int n_stages, int n_in,
+        T* weight) {
         Reg<T> sum[OUTS][INS] = {};
         for (int s = 0; s < n_stages; ++s, in += in_stride, v += v_stride)
             for (int p = 0; p < Lanes<T>::parts; ++p)

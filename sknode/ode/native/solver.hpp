@@ -52,9 +52,9 @@ template <class T> class Solver {
     // rejected into `counts` (2, rows), and unless null the kinetic energy into `energy` (rows,).
     // With `record`, `pull_back` may follow.
     Result solve(
-        const T* z0, int n_rows, const std::vector<double>& times,
-        const std::vector<double>& nodes, bool adapt, const Control<T>& control, bool record,
-        T* z, int64_t* counts, T* energy, int n_threads, std::function<bool()> poll) {
+        const T* z0, int n_rows, const std::vector<double>& times, const std::vector<double>& nodes,
+        bool adapt, const Control<T>& control, bool record, T* z, int64_t* counts, T* energy,
+        int n_threads, std::function<bool()> poll) {
         n_rows_ = n_rows;
         find_times_between(times);
         const int n_blocks = blocks();
@@ -92,9 +92,9 @@ template <class T> class Solver {
     // energy and its mean square along the way. Returns how the worst block ended; the result's
     // n_evaluations are all of them.
     Result pull_back_continuously(
-        const T* z, const T* g, const T* pull, const T* pull_square, int n_rows, const std::vector<std::vector<double>>& stretches,
-        bool adapt, const Control<T>& control, T* start, const std::vector<T*>& gradient,
-        int n_threads, std::function<bool()> poll) {
+        const T* z, const T* g, const T* pull, const T* pull_square, int n_rows,
+        const std::vector<std::vector<double>>& stretches, bool adapt, const Control<T>& control,
+        T* start, const std::vector<T*>& gradient, int n_threads, std::function<bool()> poll) {
         n_rows_ = n_rows;
         const int n_blocks = blocks(), n_stretches = int(stretches.size());
         outcomes_.assign(size_t(n_blocks) * n_stretches, {});
@@ -143,8 +143,9 @@ template <class T> class Solver {
     Block block(int i) const {
         const int member = i / blocks_of_a_member();
         const int before = i % blocks_of_a_member() * LANES;
-        return {member, member * rows_of_a_member() + before,
-                std::min(LANES, rows_of_a_member() - before)};
+        return {
+            member, member * rows_of_a_member() + before,
+            std::min(LANES, rows_of_a_member() - before)};
     }
     int stages_of_a_step() const { return tableau_.n_stages - tableau_.fsal; }
 
@@ -225,9 +226,8 @@ template <class T> class Solver {
             Lanes<T> squares = Lanes<T>::all(0);
             for (int d = 0; d < n; ++d) {
                 // A trial step may have overflowed.
-                kept[d] = map(stages[d], step.h, [](auto s, auto h) {
-                    return h == 0 ? decltype(s){} : s;
-                });
+                kept[d] = map(
+                    stages[d], step.h, [](auto s, auto h) { return h == 0 ? decltype(s){} : s; });
                 squares = squares + kept[d] * kept[d];
             }
             sum = add(sum, tableau_.b[i], squares);
@@ -257,9 +257,10 @@ template <class T> class Solver {
         }
         const auto begin = between_.begin();
         const auto later_than = [&](T bound) {
-            return size_t(std::partition_point(begin, between_.end(), [bound](T left) {
-                return std::abs(left) >= bound;
-            }) - begin);
+            return size_t(
+                std::partition_point(
+                    begin, between_.end(), [bound](T left) { return std::abs(left) >= bound; }) -
+                begin);
         };
         return {later_than(first), later_than(std::min(first, last))};
     }
@@ -313,14 +314,16 @@ template <class T> class Solver {
             Lanes<T>* cotangents = room.cotangents.data();
             for (int i = 0; i < n_stages; ++i)
                 for (int d = 0; d < n; ++d)
-                    cotangents[size_t(i + 1) * m - n + d] = Lanes<T>::all(tableau_.b[i]) * lambda[d];
+                    cotangents[size_t(i + 1) * m - n + d] =
+                        Lanes<T>::all(tableau_.b[i]) * lambda[d];
             read_off_back(step, block, g, n_stages, cotangents, lambda, g_lanes);
             for (int i = n_stages - 1; i >= 0; --i) {
                 Lanes<T>* v = cotangents + size_t(i + 1) * m - n;
                 for (int d = 0; d < n; ++d) {
                     Lanes<T> sum = v[d];
                     for (int j = i + 1; j < n_stages; ++j)
-                        if (tableau_.a_at(j, i) != 0) sum = add(sum, tableau_.a_at(j, i), mu[j * n + d]);
+                        if (tableau_.a_at(j, i) != 0)
+                            sum = add(sum, tableau_.a_at(j, i), mu[j * n + d]);
                     v[d] = sum * step.h;
                 }
                 if (pull && tableau_.b[i] != 0) {
@@ -448,11 +451,9 @@ template <class T> class Solver {
 
     // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for. Threads
     // live no longer than the call, so that a fork finds none.
-    template <class F>
-    void for_each(int n_tasks, int n_threads, std::function<bool()>& poll, F f) {
+    template <class F> void for_each(int n_tasks, int n_threads, std::function<bool()>& poll, F f) {
         const double work = double(n_rows_) * double(network_.n_parameters);
-        n_threads = std::max(
-            1, std::min({n_threads, n_tasks, int(work / LEAST_WORK_OF_A_THREAD)}));
+        n_threads = std::max(1, std::min({n_threads, n_tasks, int(work / LEAST_WORK_OF_A_THREAD)}));
         if (int(rooms_.size()) < n_threads) rooms_.resize(n_threads);
         std::atomic<int> next{0};
         std::atomic<bool> stop{false};

@@ -9,8 +9,8 @@
 
 namespace sknode::SKNODE_ISA {
 
-// The steps of a block with their tapes and, for the kinetic energy, their stages S_i, zero in lanes
-// that stand still. Memory is kept for the next solve.
+// The steps of a block with their tapes and, for the kinetic energy, their stages S_i, zero in
+// lanes that stand still. Memory is kept for the next solve.
 template <class T> struct Record {
     std::vector<std::vector<Lanes<T>>> tapes, stages;
     std::vector<Step<T>> steps;
@@ -24,8 +24,7 @@ template <class T> struct Record {
 };
 
 // Gives the lanes that were not accepted, in all stages, what they had in the first.
-template <class T>
-void hold_lanes(Lanes<T>* tape, int n, int n_stages, const Mask<T>& accepted) {
+template <class T> void hold_lanes(Lanes<T>* tape, int n, int n_stages, const Mask<T>& accepted) {
     for (int i = 1; i < n_stages; ++i)
         for (int u = 0; u < n; ++u)
             tape[size_t(i) * n + u] = select(accepted, tape[size_t(i) * n + u], tape[u]);
@@ -34,10 +33,11 @@ void hold_lanes(Lanes<T>* tape, int n, int n_stages, const Mask<T>& accepted) {
 // The field itself.
 template <class T> class Forward {
   public:
-    Forward(const Network<T>& network, int n_stages, Record<T>& record, bool keep,
-            std::vector<Lanes<T>>& room)
-        : dims(network.n_dims), room(room), network_(network), n_stages_(n_stages),
-          record_(record), keep_(keep) {
+    Forward(
+        const Network<T>& network, int n_stages, Record<T>& record, bool keep,
+        std::vector<Lanes<T>>& room)
+        : dims(network.n_dims), room(room), network_(network), n_stages_(n_stages), record_(record),
+          keep_(keep) {
         tape_ = record.tape(0, size());
     }
 
@@ -49,9 +49,7 @@ template <class T> class Forward {
         if (network_.time_dependent) units(stage)[dims] = t;
     }
     void evaluate(int stage, Lanes<T>* k) { network_.evaluate(units(stage), k); }
-    void hold(const Mask<T>& accepted) {
-        hold_lanes(tape_, network_.n_units, n_stages_, accepted);
-    }
+    void hold(const Mask<T>& accepted) { hold_lanes(tape_, network_.n_units, n_stages_, accepted); }
     void advance(bool fsal) {
         const Lanes<T>* last = units(n_stages_ - 1);
         if (keep_) tape_ = record_.tape(++n_, size());
@@ -75,8 +73,9 @@ template <class T> class Forward {
 // pullback wants it.
 template <class T> class Adjoint {
   public:
-    Adjoint(const Network<T>& network, int n_stages, bool pulled, std::vector<Lanes<T>>& tape,
-            std::vector<Lanes<T>>& room)
+    Adjoint(
+        const Network<T>& network, int n_stages, bool pulled, std::vector<Lanes<T>>& tape,
+        std::vector<Lanes<T>>& room)
         : dims(2 * network.n_dims), room(room), network_(network), n_stages_(n_stages),
           pulled_(pulled) {
         const int n = network.n_dims, m = network.n_cotangents;
@@ -99,8 +98,7 @@ template <class T> class Adjoint {
         return arguments_ + size_t(stage) * stride_ + d - n;
     }
     void set_time(int stage, const Lanes<T>& t) {
-        if (network_.time_dependent)
-            units[size_t(stage) * network_.n_units + network_.n_dims] = t;
+        if (network_.time_dependent) units[size_t(stage) * network_.n_units + network_.n_dims] = t;
     }
     void evaluate(int stage, Lanes<T>* k) {
         Lanes<T>* at = units + size_t(stage) * network_.n_units;
