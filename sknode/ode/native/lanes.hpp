@@ -20,7 +20,7 @@ constexpr int REGISTER_BYTES = 32;
 #else
 constexpr int REGISTER_BYTES = 16;
 #endif
-// A block of rows: one cache line, whatever the registers, so that results depend on them as
+// A block of rows is one cache line, whatever the registers, so that results depend on them as
 // little as possible.
 constexpr int BLOCK_BYTES = 64;
 
@@ -28,7 +28,7 @@ template <class T> struct Number;
 template <> struct Number<float> {
     using Int = int32_t;
     static constexpr int mantissa_bits = 23, exponent_bias = 127;
-    static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to integers
+    static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23; adding it rounds to integers
     static constexpr float exp_least = -87.0f, exp_most = 88.0f;
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static constexpr int exp_terms = 7, atanh_terms = 8;
@@ -125,7 +125,10 @@ template <class T> SKNODE_INLINE Reg<T> absolute(Reg<T> x) { return x < T(0) ? -
 template <class T> constexpr auto inverse_factorials() {
     std::array<T, Number<T>::exp_terms + 1> factors{};
     double factor = 1;
-    for (int i = 0; i <= Number<T>::exp_terms; factor /= ++i) factors[i] = T(factor);
+    for (int i = 0; i <= Number<T>::exp_terms; ++i) {
+        factors[i] = T(factor);
+        factor /= i + 1;
+    }
     return factors;
 }
 
@@ -151,7 +154,7 @@ template <class T> SKNODE_INLINE Reg<T> sigmoid(Reg<T> u) {
     return T(1) / (T(1) + exponential<T>(-u));
 }
 
-// The rational approximation of Eigen, of error 1e-7.
+// Eigen's rational approximation, whose error is 1e-7.
 SKNODE_INLINE Reg<float> tanh_lanes(Reg<float> u) {
     u = at_most<float>(at_least<float>(u, -7.90531110763549805f), 7.90531110763549805f);
     const Reg<float> s = u * u;
@@ -170,8 +173,8 @@ SKNODE_INLINE Reg<double> tanh_lanes(Reg<double> u) {
     return 1.0 - 2.0 / (exponential<double>(2.0 * u) + 1.0);
 }
 
-// max(u, 0) + log(1 + exp(-|u|)), with log(1 + e) = 2 artanh(e / (2 + e)); as torch has it, the
-// identity above 20.
+// max(u, 0) + log(1 + exp(-|u|)), with log(1 + e) = 2 artanh(e / (2 + e)). Above 20 it is the
+// identity, as in torch.
 template <class T> SKNODE_INLINE Reg<T> softplus(Reg<T> u) {
     const Reg<T> e = exponential<T>(-absolute<T>(u));
     const Reg<T> s = e / (T(2) + e);
@@ -182,7 +185,7 @@ template <class T> SKNODE_INLINE Reg<T> softplus(Reg<T> u) {
     return u > T(20) ? u : result;
 }
 
-// Sums over rows are wanted for gradients alone, and always in this order.
+// The sum over the lanes of a register. Only gradients need it, and always in this order.
 template <class T> SKNODE_INLINE T sum_of(Reg<T> a) {
     constexpr int width = REGISTER_BYTES / sizeof(T);
     T sum = a[0];
@@ -190,7 +193,7 @@ template <class T> SKNODE_INLINE T sum_of(Reg<T> a) {
     return sum;
 }
 
-// Of groups of `2 * STRIDE` lanes, adds the two halves; the sums of a and b take turns.
+// Adds the two halves of each group of `2 * STRIDE` lanes; the sums of a and b take turns.
 template <class T, int STRIDE, size_t... I>
 SKNODE_INLINE Reg<T> add_halves(Reg<T> a, Reg<T> b, std::index_sequence<I...>) {
     constexpr int width = sizeof...(I);
@@ -209,10 +212,13 @@ SKNODE_INLINE Reg<T> add_rotated(Reg<T> a, std::index_sequence<I...>) {
 template <class T> SKNODE_INLINE void add_four_sums(const Reg<T>* a, T* total) {
     constexpr int width = REGISTER_BYTES / sizeof(T);
     constexpr std::make_index_sequence<width> lanes;
-    const Reg<T> low = add_halves<T, 1>(a[0], a[1], lanes),
-                 high = add_halves<T, 1>(a[2], a[3], lanes);
+    const Reg<T> low = add_halves<T, 1>(a[0], a[1], lanes);
+    const Reg<T> high = add_halves<T, 1>(a[2], a[3], lanes);
     if constexpr (width == 2) {
-        for (int i = 0; i < 2; ++i) total[i] += low[i], total[i + 2] += high[i];
+        for (int i = 0; i < 2; ++i) {
+            total[i] += low[i];
+            total[i + 2] += high[i];
+        }
     } else {
         Reg<T> sums = add_halves<T, 2>(low, high, lanes);
         if constexpr (width >= 16) sums = add_rotated<T, 8>(sums, lanes);

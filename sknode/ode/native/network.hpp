@@ -1,6 +1,7 @@
 // Dense layers over a block of rows: the field, its pullback, and its parameters' gradient.
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ inline Activation activation_named(const std::string& name) {
     throw std::invalid_argument("unknown activation " + name);
 }
 
-// As many outputs at a time as keep their sums in registers.
+// So many outputs at a time keep their sums in registers.
 constexpr int PANEL = REGISTER_BYTES == 64 ? 8 : 4;
 
 // A matrix in panels of rows, each panel column by column: the order in which `multiply` reads.
@@ -131,8 +132,8 @@ template <class T> class Network {
         multiply(layers_.back().weight, layers_.back().bias.data(), in, derivative);
     }
 
-    // From the cotangent of the derivative, the last of `cotangents`, to those of the hidden
-    // layers and, unless null, of the argument.
+    // Pulls the cotangent of the derivative, the last of `cotangents`, back to those of the hidden
+    // layers, written before it, and, unless null, of the argument.
     void pull_back(const Lanes<T>* units, Lanes<T>* cotangents, Lanes<T>* argument) const {
         const Lanes<T>* outputs = units + n_dims + time_dependent + n_hidden_;
         Lanes<T>* v = cotangents + n_hidden_;
@@ -167,8 +168,9 @@ template <class T> class Network {
         size_t i = 0;
         for (const Layer<T>& layer : layers_)
             for (const size_t n : {size_t(layer.n_in) * layer.n_out, size_t(layer.n_out)}) {
-                std::copy(gradient, gradient + n, parts[i++] + member * n);
+                std::copy_n(gradient, n, parts[i] + member * n);
                 gradient += n;
+                ++i;
             }
     }
 
@@ -190,7 +192,8 @@ template <class T> class Network {
             case Activation::silu:
                 for (int i = 0; i < n; ++i)
                     for (int p = 0; p < Lanes<T>::parts; ++p) {
-                        const Reg<T> a = u[i].part[p], s = sigmoid<T>(a);
+                        const Reg<T> a = u[i].part[p];
+                        const Reg<T> s = sigmoid<T>(a);
                         u[i + n_hidden_].part[p] = s * (T(1) + a * (T(1) - s));
                         u[i].part[p] = a * s;
                     }
@@ -198,7 +201,8 @@ template <class T> class Network {
             case Activation::softplus:
                 for (int i = 0; i < n; ++i)
                     for (int p = 0; p < Lanes<T>::parts; ++p) {
-                        const Reg<T> a = u[i].part[p], s = sigmoid<T>(a);
+                        const Reg<T> a = u[i].part[p];
+                        const Reg<T> s = sigmoid<T>(a);
                         u[i + n_hidden_].part[p] = a > T(20) ? Reg<T>{} + T(1) : s;
                         u[i].part[p] = softplus<T>(a);
                     }
@@ -206,6 +210,7 @@ template <class T> class Network {
         }
     }
 
+    // Multiplies cotangents of the outputs y by the slopes there.
     void times_slope(Lanes<T>* v, const Lanes<T>* y, int n) const {
         switch (activation_) {
             case Activation::tanh:
@@ -214,14 +219,18 @@ template <class T> class Network {
                 break;
             case Activation::relu:
                 for (int i = 0; i < n; ++i)
-                    v[i] =
-                        map(v[i], y[i], [](auto a, auto b) { return b > 0 ? a : decltype(a){}; });
+                    v[i] = map(v[i], y[i], [](auto a, auto b) {
+                        const auto zero = decltype(a){};
+                        return b > 0 ? a : zero;
+                    });
                 break;
             default:
                 for (int i = 0; i < n; ++i) v[i] = v[i] * y[i + n_hidden_];
         }
     }
 
+    // Adds the products of OUTS cotangents v and INS inputs, summed up in registers over stages and
+    // lanes, to a tile of the weight's gradient.
     template <int OUTS, int INS>
     static SKNODE_INLINE void add_tile(
         const Lanes<T>* in, int in_stride, const Lanes<T>* v, int v_stride, int n_stages, int n_in,
@@ -239,6 +248,7 @@ template <class T> class Network {
         }
     }
 
+    // The same for the inputs from `first` to `end`, and for the bias along with the first of all.
     template <int OUTS>
     static void add_band(
         const Lanes<T>* in, int in_stride, int first, int end, const Lanes<T>* v, int v_stride,
@@ -256,6 +266,7 @@ template <class T> class Network {
         }
     }
 
+    // The same for a whole layer.
     static void add_products(
         const Lanes<T>* in, int in_stride, int n_in, const Lanes<T>* v, int v_stride, int n_out,
         int n_stages, T* gradient) {
