@@ -1,50 +1,24 @@
 // The stepping loops over one block of rows: a fixed grid, and adaptive with a step size for each
-// row. They take the decisions of sknode/ode/integrate.py and control.py.
+// row. They take the decisions of sknode/ode/integrate.py.
 #pragma once
 
-#include <algorithm>
-#include <limits>
+#include <cmath>
 #include <vector>
 
-#include "lanes.hpp"
+#include "control.hpp"
+#include "tableau.hpp"
 
 namespace sknode::SKNODE_ISA {
 
-// The numbers of a Runge-Kutta method, handed over by the Python side.
-template <class T> struct Tableau {
-    int order, n_stages;
-    bool fsal;
-    std::vector<T> c, a, b, b_error, b_dense;  // a: (stages, stages), b_dense: (stages, powers)
-
-    T a_at(int i, int j) const { return a[size_t(i) * n_stages + j]; }
-
-    // b_i(theta)
-    Lanes<T> dense(int i, const Lanes<T>& theta) const {
-        const int n_powers = int(b_dense.size()) / n_stages;
-        Lanes<T> sum = Lanes<T>::all(0);
-        for (int p = n_powers - 1; p >= 0; --p)
-            sum = (sum + Lanes<T>::all(b_dense[size_t(i) * n_powers + p])) * theta;
-        return sum;
-    }
-};
-
-template <class T> struct Control {
-    T rtol, atol;
-    int max_steps;
-    T first_step;  // 0: each row chooses its own
-    // As in control.py.
-    T safety, least_factor, largest_factor, grain;
-};
-
 enum class Ending { arrived, too_many_steps, stuck, overflow, interrupted };
 
-// How a block ended.
+// How the walk of a block ended.
 template <class T> struct Outcome {
     Ending ending = Ending::arrived;
     int n_steps = 0;
-    int n_evaluations = 0;  // outside of the steps
+    int n_evaluations = 0;  // those outside of the steps
     Mask<T> failed;
-    Lanes<T> left;  // the time left to go, where it failed
+    Lanes<T> left;  // the time left to go where a row failed
     Lanes<T> first_proposal;
     int accepted[Lanes<T>::count] = {}, rejected[Lanes<T>::count] = {};
 };
@@ -74,16 +48,15 @@ template <class T, class System> class Walk {
 
     Lanes<T>*x, *stages;  // (dims,), (stages, dims)
 
-    // Goes from x at the first node to the last; with two nodes and an adaptive method in steps of
-    // its own choice. Lanes that are not `used` stand still.
+    // Goes from x at the first node to the last: from node to node, or in steps of its own choice.
+    // Lanes that are not `used` stand still.
     template <class Seen, class Interrupted>
     Outcome<T> go(
-        const std::vector<double>& nodes, bool adapt, const Mask<T>& used, Seen seen,
-        Interrupted interrupted) {
+        const std::vector<double>& nodes, const Mask<T>& used, Seen seen, Interrupted interrupted) {
         t_ = Lanes<T>::all(T(nodes.front()));
         known_ = false;
         outcome_ = {};
-        if (adapt)
+        if (control_.adapt)
             adaptive(nodes.front(), nodes.back(), used, seen, interrupted);
         else
             fixed(nodes, used, seen, interrupted);
@@ -136,7 +109,7 @@ template <class T, class System> class Walk {
         return sum;
     }
 
-    // Goes to the end of the step, in the rows that were accepted.
+    // Takes the rows that were accepted to the end of the step.
     void move(const Mask<T>& accepted, const Lanes<T>& h) {
         for (int d = 0; d < dims_; ++d) x[d] = select(accepted, end(d), x[d]);
         t_ = t_ + h;
@@ -176,7 +149,7 @@ template <class T, class System> class Walk {
         outcome_.n_steps = n_finite;
     }
 
-    // Whether x is; `failed` are the lanes in which it is not.
+    // Whether x is finite; `failed` are the lanes in which it is not.
     bool finite(Mask<T>& failed) const {
         bool all = true;
         Lanes<T> sum = Lanes<T>::all(0);
@@ -197,27 +170,22 @@ template <class T, class System> class Walk {
     void adaptive(
         double start, double stop, const Mask<T>& used, Seen& seen, Interrupted& interrupted) {
         const T span = T(stop - start);
-        const bool forward = span > 0;
         const Lanes<T> zero = Lanes<T>::all(0);
         Lanes<T> left = select(used, Lanes<T>::all(span), zero);
-        Lanes<T> wanted = Lanes<T>::all(forward ? control_.first_step : -control_.first_step);
-        if (control_.first_step == 0) wanted = first_steps(span);
+        Lanes<T> wanted = first_steps(span);
         for (int n = 1; n <= control_.max_steps; ++n) {
             if (interrupted()) {
                 outcome_.ending = Ending::interrupted;
                 return;
             }
-            // NaN, which no comparison holds for, is handed on.
-            const Lanes<T> tried = map(wanted, left, [forward](auto w, auto l) {
-                return forward ? (w > l ? l : w) : (w < l ? l : w);
-            });
+            const Lanes<T> tried = at_most_left(wanted, left, span > 0);
             try_step(tried);
             Mask<T> accepted{};
-            const Lanes<T> factor = judge(accepted);
-            wanted = tried * factor;
-            const Step<T> step{
-                select(accepted, tried, zero), left, left - select(accepted, tried, zero)};
-            bool all_accepted = true, all_arrived = true;
+            wanted = tried * judge(accepted);
+            const Lanes<T> h = select(accepted, tried, zero);
+            const Step<T> step{h, left, left - h};
+            bool all_accepted = true;
+            bool all_arrived = true;
             for (int i = 0; i < Lanes<T>::count; ++i) {
                 if (left[i] != 0) ++(accepted[i] ? outcome_.accepted : outcome_.rejected)[i];
                 all_accepted = all_accepted && accepted[i];
@@ -240,6 +208,13 @@ template <class T, class System> class Walk {
         for (int i = 0; i < Lanes<T>::count; ++i) outcome_.failed.set(i, left[i] != 0);
     }
 
+    // The shorter of two steps. NaN, for which no comparison holds, is handed on from `wanted`.
+    static Lanes<T> at_most_left(const Lanes<T>& wanted, const Lanes<T>& left, bool forward) {
+        return map(wanted, left, [forward](auto w, auto l) {
+            return forward ? (w > l ? l : w) : (w < l ? l : w);
+        });
+    }
+
     // Whether a step has become too small to change the time, or is not a number.
     bool stuck(T stop, const Lanes<T>& left, const Lanes<T>& wanted) {
         bool any = false;
@@ -257,7 +232,7 @@ template <class T, class System> class Walk {
         return any;
     }
 
-    // See Controller.judge.
+    // The factor by which each row's step may change.
     Lanes<T> judge(Mask<T>& accepted) const {
         Lanes<T> squares = Lanes<T>::all(0);
         const Lanes<T> atol = Lanes<T>::all(control_.atol);
@@ -266,74 +241,62 @@ template <class T, class System> class Walk {
             for (int i = 0; i < tableau_.n_stages; ++i)
                 if (tableau_.b_error[i] != 0) error = add(error, tableau_.b_error[i], stage(i, d));
             const Lanes<T> size = map(x[d], end(d), [](auto u, auto v) {
-                const auto a = absolute<T>(u), b = absolute<T>(v);
+                const auto a = absolute<T>(u);
+                const auto b = absolute<T>(v);
                 // NaN on either side stays.
                 return b <= a ? a : (a != a ? a : b);
             });
             const Lanes<T> scaled = error / add(atol, control_.rtol, size);
             squares = squares + scaled * scaled;
         }
-        const T bound = std::sqrt(T(dims_));
-        const T at_one = control_.safety / control_.grain * std::pow(bound, T(1) / tableau_.order);
-        Lanes<T> factor{};
-        for (int i = 0; i < Lanes<T>::count; ++i) {
-            const T norm = std::sqrt(squares[i]);
-            accepted.set(i, norm <= bound);
-            T grains = std::pow(norm, T(-1) / tableau_.order) * at_one;
-            if (!(grains == grains)) grains = 0;
-            grains = std::min(
-                std::max(grains, control_.least_factor / control_.grain),
-                control_.largest_factor / control_.grain);
-            factor.set(i, std::floor(grains) * control_.grain);
-        }
-        return factor;
+        return control_.judge(squares, dims_, tableau_.order, accepted);
     }
 
-    // See Controller.first_step.
+    // The steps to begin with, which have the sign of `span`.
     Lanes<T> first_steps(T span) {
+        const bool forward = span > 0;
+        if (control_.first_step != 0)
+            return Lanes<T>::all(forward ? control_.first_step : -control_.first_step);
         first_stage();
-        Lanes<T> size2 = Lanes<T>::all(0), slope2 = size2, bend2 = size2;
+        Lanes<T> size = Lanes<T>::all(0);
+        Lanes<T> slope = size;
         for (int d = 0; d < dims_; ++d) {
-            const Lanes<T> scale = scale_at(d), u = x[d] * scale, v = k_[d] * scale;
-            size2 = size2 + u * u;
-            slope2 = slope2 + v * v;
+            const Lanes<T> scale = control_.scale(x[d]);
+            const Lanes<T> u = x[d] * scale;
+            const Lanes<T> v = k_[d] * scale;
+            size = size + u * u;
+            slope = slope + v * v;
         }
-        const T root = std::sqrt(T(dims_)), most = std::abs(span);
-        Lanes<T> trial{}, signed_trial{}, result{};
+        const T root = std::sqrt(T(dims_));
+        const T most = std::abs(span);
+        Lanes<T> trial{};
         for (int i = 0; i < Lanes<T>::count; ++i) {
-            const T size = std::sqrt(size2[i]) / root, slope = std::sqrt(slope2[i]) / root;
-            T t = size < T(1e-5) || slope < T(1e-5) ? T(1e-6) : T(0.01) * size / slope;
-            if (t > most) t = most;
-            trial.set(i, t);
-            signed_trial.set(i, span > 0 ? t : -t);
+            slope.set(i, std::sqrt(slope[i]) / root);
+            trial.set(i, control_.trial_step(std::sqrt(size[i]) / root, slope[i], most));
         }
-        for (int d = 0; d < dims_; ++d) *system_.argument(1, d) = x[d] + k_[d] * signed_trial;
-        system_.set_time(1, t_ + signed_trial);
-        system_.evaluate(1, next_k_);
-        ++outcome_.n_evaluations;
-        for (int d = 0; d < dims_; ++d) {
-            const Lanes<T> v = (next_k_[d] - k_[d]) * scale_at(d);
-            bend2 = bend2 + v * v;
-        }
+        const Lanes<T> bend = bend_over(map(trial, [forward](auto t) { return forward ? t : -t; }));
+        Lanes<T> result{};
         for (int i = 0; i < Lanes<T>::count; ++i) {
-            const T bend = std::sqrt(bend2[i]) / root / trial[i];
-            const T slope = std::sqrt(slope2[i]) / root;
-            const T largest = slope > bend ? slope : bend;
-            T step = largest <= T(1e-15) ? std::max(trial[i] * T(1e-3), T(1e-6))
-                                         : std::pow(T(0.01) / largest, T(1) / tableau_.order);
-            if (!(step <= 100 * trial[i])) step = 100 * trial[i];
-            int exponent;
-            const T mantissa = std::frexp(step, &exponent);
-            step = std::ldexp(std::floor(mantissa / control_.grain) * control_.grain, exponent);
-            if (step > most) step = most;
-            result.set(i, span > 0 ? step : -step);
+            const T rate = std::sqrt(bend[i]) / root / trial[i];
+            const T step =
+                control_.first_step_after(trial[i], slope[i], rate, tableau_.order, most);
+            result.set(i, forward ? step : -step);
         }
         return result;
     }
 
-    Lanes<T> scale_at(int d) const {
-        const Lanes<T> size = map(x[d], [](auto u) { return absolute<T>(u); });
-        return Lanes<T>::all(1) / add(Lanes<T>::all(control_.atol), control_.rtol, size);
+    // By how much the derivative changes over an Euler step: the sum of scaled squares.
+    Lanes<T> bend_over(const Lanes<T>& h) {
+        for (int d = 0; d < dims_; ++d) *system_.argument(1, d) = x[d] + k_[d] * h;
+        system_.set_time(1, t_ + h);
+        system_.evaluate(1, next_k_);
+        ++outcome_.n_evaluations;
+        Lanes<T> sum = Lanes<T>::all(0);
+        for (int d = 0; d < dims_; ++d) {
+            const Lanes<T> v = (next_k_[d] - k_[d]) * control_.scale(x[d]);
+            sum = sum + v * v;
+        }
+        return sum;
     }
 };
 

@@ -48,10 +48,11 @@ nb::tuple as_tuple(const Result& result) {
         result.first_step, result.left, result.stretch);
 }
 
-template <class T> Control<T> make_control(const std::vector<double>& numbers, int max_steps) {
-    // rtol, atol, first step, safety, least factor, largest factor, grain
+template <class T>
+Control<T> make_control(bool adapt, const std::vector<double>& numbers, int max_steps) {
+    // The numbers are rtol, atol, first step, safety, least factor, largest factor, grain.
     const auto n = cast<T>(numbers);
-    return {n[0], n[1], max_steps, n[2], n[3], n[4], n[5], n[6]};
+    return {adapt, n[0], n[1], max_steps, n[2], n[3], n[4], n[5], n[6]};
 }
 
 template <class T> void bind_solver(nb::module_& m, const char* name) {
@@ -83,8 +84,8 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                 {
                     nb::gil_scoped_release release;
                     result = self.solve(
-                        reinterpret_cast<const T*>(z0), n_rows, times, nodes, adapt,
-                        make_control<T>(control, max_steps), record, reinterpret_cast<T*>(z),
+                        reinterpret_cast<const T*>(z0), n_rows, times, nodes,
+                        make_control<T>(adapt, control, max_steps), record, reinterpret_cast<T*>(z),
                         reinterpret_cast<int64_t*>(counts), reinterpret_cast<T*>(energy), n_threads,
                         Poll());
                 }
@@ -115,7 +116,7 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                     result = self.pull_back_continuously(
                         reinterpret_cast<const T*>(z), reinterpret_cast<const T*>(g),
                         reinterpret_cast<const T*>(pull), reinterpret_cast<const T*>(pull_square),
-                        n_rows, stretches, adapt, make_control<T>(control, max_steps),
+                        n_rows, stretches, make_control<T>(adapt, control, max_steps),
                         reinterpret_cast<T*>(start), pointers<T>(gradient), n_threads, Poll());
                 }
                 return as_tuple(result);

@@ -53,8 +53,8 @@ template <class T> class Solver {
     // With `record`, `pull_back` may follow.
     Result solve(
         const T* z0, int n_rows, const std::vector<double>& times, const std::vector<double>& nodes,
-        bool adapt, const Control<T>& control, bool record, T* z, int64_t* counts, T* energy,
-        int n_threads, std::function<bool()> poll) {
+        const Control<T>& control, bool record, T* z, int64_t* counts, T* energy, int n_threads,
+        std::function<bool()> poll) {
         n_rows_ = n_rows;
         find_times_between(times);
         const int n_blocks = blocks();
@@ -63,7 +63,7 @@ template <class T> class Solver {
         for_each(n_blocks, n_threads, poll, [&](int i, Room& room, auto interrupted) {
             Record<T>& kept = record ? records_[i] : room.record;
             outcomes_[i] = solve_block(
-                block(i), z0, nodes, adapt, control, record, kept, room, z, energy, interrupted);
+                block(i), z0, nodes, control, record, kept, room, z, energy, interrupted);
         });
         for (int i = 0; i < n_blocks; ++i) {
             const Block at = block(i);
@@ -93,16 +93,16 @@ template <class T> class Solver {
     // n_evaluations are all of them.
     Result pull_back_continuously(
         const T* z, const T* g, const T* pull, const T* pull_square, int n_rows,
-        const std::vector<std::vector<double>>& stretches, bool adapt, const Control<T>& control,
-        T* start, const std::vector<T*>& gradient, int n_threads, std::function<bool()> poll) {
+        const std::vector<std::vector<double>>& stretches, const Control<T>& control, T* start,
+        const std::vector<T*>& gradient, int n_threads, std::function<bool()> poll) {
         n_rows_ = n_rows;
         const int n_blocks = blocks(), n_stretches = int(stretches.size());
         outcomes_.assign(size_t(n_blocks) * n_stretches, {});
         summed_over_blocks(
             gradient, n_threads, poll, [&](int i, Room& room, T* sums, auto interrupted) {
                 continuous_block(
-                    block(i), outcomes_.data() + i, z, g, pull, pull_square, stretches, adapt,
-                    control, room, start, sums, interrupted);
+                    block(i), outcomes_.data() + i, z, g, pull, pull_square, stretches, control,
+                    room, start, sums, interrupted);
             });
         Result total;
         for (int i = 0; i < n_stretches; ++i) {
@@ -191,7 +191,7 @@ template <class T> class Solver {
 
     template <class Interrupted>
     Outcome<T> solve_block(
-        const Block& block, const T* z0, const std::vector<double>& nodes, bool adapt,
+        const Block& block, const T* z0, const std::vector<double>& nodes,
         const Control<T>& control, bool keep, Record<T>& record, Room& room, T* z, T* energy,
         Interrupted interrupted) {
         const Network<T>& network = networks_[block.member];
@@ -202,7 +202,7 @@ template <class T> class Solver {
         size_t n = 0;
         Lanes<T> sum = Lanes<T>::all(0);
         const Outcome<T> outcome = walk.go(
-            nodes, adapt, used(block),
+            nodes, used(block),
             [&](const Step<T>& step) {
                 read_off(step, walk.x, walk.stages, block, z);
                 if (energy) sum = sum + energy_of_step(step, walk.stages, record, keep ? n++ : 0);
@@ -370,7 +370,7 @@ template <class T> class Solver {
     template <class Interrupted>
     void continuous_block(
         const Block& block, Outcome<T>* outcomes, const T* z, const T* g, const T* pull,
-        const T* pull_square, const std::vector<std::vector<double>>& stretches, bool adapt,
+        const T* pull_square, const std::vector<std::vector<double>>& stretches,
         const Control<T>& control, Room& room, T* start, T* sums, Interrupted interrupted) {
         const Network<T>& network = networks_[block.member];
         const int n = network_.n_dims, n_stretches = int(stretches.size());
@@ -399,7 +399,7 @@ template <class T> class Solver {
             for (int d = 0; d < n; ++d) walk.x[n + d] = a[d] / size;
             Outcome<T>& outcome = outcomes[size_t(i) * blocks()];
             outcome = walk.go(
-                stretches[i], adapt, used(block),
+                stretches[i], used(block),
                 [&](const Step<T>& step) {
                     add_quadrature(network, system, step.h * size, room, sums);
                 },
