@@ -3,14 +3,11 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <functional>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "systems.hpp"
+#include "threads.hpp"
 
 namespace sknode::SKNODE_ISA {
 
@@ -60,7 +57,7 @@ template <class T> class Solver {
         const int n_blocks = blocks();
         outcomes_.resize(n_blocks);
         if (record && int(records_.size()) < n_blocks) records_.resize(n_blocks);
-        for_each(n_blocks, n_threads, poll, [&](int i, Room& room, auto interrupted) {
+        for_each_task(n_blocks, n_threads, poll, [&](int i, Room& room, auto interrupted) {
             Record<T>& kept = record ? records_[i] : room.record;
             outcomes_[i] = solve_block(
                 block(i), z0, nodes, control, record, kept, room, z, energy, interrupted);
@@ -440,7 +437,7 @@ template <class T> class Solver {
             for (int block = first; block < end && !interrupted(); ++block)
                 f(before + block, room, sums_.data() + n * i, interrupted);
         };
-        for_each(n_groups * n_members, n_threads, poll, sum_group);
+        for_each_task(n_groups * n_members, n_threads, poll, sum_group);
         for (int member = 0; member < n_members; ++member) {
             T* total = sums_.data() + n * n_groups * member;
             for (int group = 1; group < n_groups; ++group)
@@ -449,40 +446,16 @@ template <class T> class Solver {
         }
     }
 
-    // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for. Threads
-    // live no longer than the call, so that a fork finds none.
-    template <class F> void for_each(int n_tasks, int n_threads, std::function<bool()>& poll, F f) {
+    // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for.
+    template <class F>
+    void for_each_task(int n_tasks, int n_threads, std::function<bool()>& poll, F f) {
         const double work = double(n_rows_) * double(network_.n_parameters);
-        n_threads = std::max(1, std::min({n_threads, n_tasks, int(work / LEAST_WORK_OF_A_THREAD)}));
+        const int worthwhile = int(work / LEAST_WORK_OF_A_THREAD);
+        n_threads = std::max(1, std::min({n_threads, n_tasks, worthwhile}));
         if (int(rooms_.size()) < n_threads) rooms_.resize(n_threads);
-        std::atomic<int> next{0};
-        std::atomic<bool> stop{false};
-        std::vector<std::exception_ptr> errors(n_threads);
-        auto work_off = [&](int thread) {
-            // Only the calling thread may ask Python whether the user has had enough.
-            auto interrupted = [&] {
-                if (thread == 0 && poll()) stop = true;
-                return stop.load(std::memory_order_relaxed);
-            };
-            try {
-                for (int task = next++; task < n_tasks && !stop; task = next++)
-                    f(task, rooms_[thread], interrupted);
-            } catch (...) {
-                errors[thread] = std::current_exception();
-                stop = true;
-            }
-        };
-        std::vector<std::thread> threads;
-        try {
-            for (int i = 1; i < n_threads; ++i) threads.emplace_back(work_off, i);
-        } catch (const std::system_error&) {
-            // No more threads to be had: those there are do all the work.
-        }
-        work_off(0);
-        for (auto& thread : threads) thread.join();
-        for (const auto& error : errors)
-            if (error) std::rethrow_exception(error);
-        interrupted_ = stop;
+        interrupted_ = for_each(
+            n_tasks, n_threads, poll,
+            [&](int task, int thread, auto interrupted) { f(task, rooms_[thread], interrupted); });
     }
     bool interrupted_ = false;
 
