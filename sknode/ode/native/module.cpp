@@ -18,9 +18,10 @@ static_assert(sizeof(Lanes<float>) == BLOCK_BYTES && sizeof(Lanes<double>) == BL
 template <class T> std::vector<T> cast(const std::vector<double>& numbers) {
     return {numbers.begin(), numbers.end()};
 }
+template <class T> T* at(Address address) { return reinterpret_cast<T*>(address); }
 template <class T> std::vector<T*> pointers(const std::vector<Address>& addresses) {
     std::vector<T*> result;
-    for (const Address address : addresses) result.push_back(reinterpret_cast<T*>(address));
+    for (const Address address : addresses) result.push_back(at<T>(address));
     return result;
 }
 
@@ -84,10 +85,9 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                 {
                     nb::gil_scoped_release release;
                     result = self.solve(
-                        reinterpret_cast<const T*>(z0), n_rows, times, nodes,
-                        make_control<T>(adapt, control, max_steps), record, reinterpret_cast<T*>(z),
-                        reinterpret_cast<int64_t*>(counts), reinterpret_cast<T*>(energy), n_threads,
-                        Poll());
+                        {at<const T>(z0), n_rows, times, nodes,
+                         make_control<T>(adapt, control, max_steps), record},
+                        {at<T>(z), at<int64_t>(counts), at<T>(energy)}, n_threads, Poll());
                 }
                 return as_tuple(result);
             })
@@ -99,8 +99,8 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                 {
                     nb::gil_scoped_release release;
                     result = self.pull_back(
-                        reinterpret_cast<const T*>(g), reinterpret_cast<const T*>(pull),
-                        reinterpret_cast<T*>(start), pointers<T>(gradient), n_threads, Poll());
+                        {at<const T>(g), at<const T>(pull), at<T>(start)}, pointers<T>(gradient),
+                        n_threads, Poll());
                 }
                 return as_tuple(result);
             })
@@ -114,10 +114,10 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                 {
                     nb::gil_scoped_release release;
                     result = self.pull_back_continuously(
-                        reinterpret_cast<const T*>(z), reinterpret_cast<const T*>(g),
-                        reinterpret_cast<const T*>(pull), reinterpret_cast<const T*>(pull_square),
-                        n_rows, stretches, make_control<T>(adapt, control, max_steps),
-                        reinterpret_cast<T*>(start), pointers<T>(gradient), n_threads, Poll());
+                        {at<const T>(z), at<const T>(pull_square), n_rows, stretches,
+                         make_control<T>(adapt, control, max_steps)},
+                        {at<const T>(g), at<const T>(pull), at<T>(start)}, pointers<T>(gradient),
+                        n_threads, Poll());
                 }
                 return as_tuple(result);
             });

@@ -23,6 +23,12 @@ template <class T> struct Record {
     Lanes<T>* tape(size_t i, size_t size) { return room(tapes, i, size); }
 };
 
+// What a thread works in. Memory is kept for the next solve.
+template <class T> struct Room {
+    std::vector<Lanes<T>> walk, cotangents, stages, tape;
+    Record<T> record;  // of a solve that nothing is pulled back through
+};
+
 // Gives the lanes that were not accepted, in all stages, what they had in the first.
 template <class T> void hold_lanes(Lanes<T>* tape, int n, int n_stages, const Mask<T>& accepted) {
     for (int i = 1; i < n_stages; ++i)
@@ -69,8 +75,8 @@ template <class T> class Forward {
 };
 
 // The state z together with its cotangent a: (f, -(a + p f) df/dz), where p is the pull of the
-// kinetic energy, see sknode/ode/adjoint.py. Without it the cotangent's argument lies where the
-// pullback wants it.
+// kinetic energy, see sknode/ode/adjoint.py. Without a pull the cotangent's argument lies where
+// the pullback wants it.
 template <class T> class Adjoint {
   public:
     Adjoint(
@@ -78,7 +84,8 @@ template <class T> class Adjoint {
         std::vector<Lanes<T>>& room)
         : dims(2 * network.n_dims), room(room), network_(network), n_stages_(n_stages),
           pulled_(pulled) {
-        const int n = network.n_dims, m = network.n_cotangents;
+        const int n = network.n_dims;
+        const int m = network.n_cotangents;
         const size_t size = size_t(n_stages) * (network.n_units + m + (pulled ? n : 0));
         if (tape.size() < size) tape.resize(size);
         units = tape.data();
@@ -103,10 +110,13 @@ template <class T> class Adjoint {
     void evaluate(int stage, Lanes<T>* k) {
         Lanes<T>* at = units + size_t(stage) * network_.n_units;
         network_.evaluate(at, k);
-        const int n = network_.n_dims, m = network_.n_cotangents;
-        Lanes<T>*v = cotangents + size_t(stage + 1) * m - n, *slope = k + n;
-        if (pulled_)
+        const int n = network_.n_dims;
+        const int m = network_.n_cotangents;
+        if (pulled_) {
+            Lanes<T>* v = cotangents + size_t(stage + 1) * m - n;
             for (int d = 0; d < n; ++d) v[d] = *argument(stage, n + d) + pull * k[d];
+        }
+        Lanes<T>* slope = k + n;
         network_.pull_back(at, cotangents + size_t(stage) * m, slope);
         for (int d = 0; d < n; ++d) slope[d] = Lanes<T>::all(0) - slope[d];
     }
@@ -116,7 +126,8 @@ template <class T> class Adjoint {
     }
     void advance(bool fsal) {
         if (!fsal) return;
-        const int n = network_.n_units, m = network_.n_cotangents;
+        const int n = network_.n_units;
+        const int m = network_.n_cotangents;
         std::copy_n(units + size_t(n_stages_ - 1) * n, n, units);
         std::copy_n(cotangents + size_t(n_stages_ - 1) * m, m, cotangents);
     }

@@ -12,6 +12,9 @@ template <class T> struct Tableau {
     bool fsal;
     std::vector<T> c, a, b, b_error, b_dense;  // a: (stages, stages), b_dense: (stages, powers)
 
+    // A method with FSAL has the first stage from the step before.
+    int stages_of_a_step() const { return n_stages - fsal; }
+
     T a_at(int i, int j) const { return a[size_t(i) * n_stages + j]; }
 
     // b_i(theta)
