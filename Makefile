@@ -22,7 +22,7 @@ demo: env
 lint: env
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror sknode/ode/native/*
+	$(BIN)/clang-format --dry-run --Werror sknode/ode/native/*.[ch]pp
 	$(BIN)/mypy sknode
 
 # scipy reads SCIPY_ARRAY_API when imported; without it scikit-learn skips its array API checks.

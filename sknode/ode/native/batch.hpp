@@ -56,7 +56,7 @@ template <class T> struct Batch {
     Between<T> between;
     int n_rows = 0;
 
-    // A network for what they have in common.
+    // The network to ask for what all members have in common.
     const Network<T>& network() const { return networks[0]; }
 
     int n_members() const { return int(networks.size()); }

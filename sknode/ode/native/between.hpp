@@ -41,7 +41,7 @@ template <class T> class Between {
         return {later_than(first), later_than(std::min(first, last))};
     }
 
-    // Whether a time lies within any row's step; within which, and where.
+    // Whether a time lies within any row's step. `mask` tells which rows, and `theta` where.
     bool inside(size_t time, const Step<T>& step, Mask<T>& mask, Lanes<T>& theta) const {
         const T left = left_[time];
         bool any = false;
@@ -55,9 +55,9 @@ template <class T> class Between {
     }
 
   private:
-    std::vector<T> left_;  // the time left to go at each of them
+    std::vector<T> left_;  // the time left to go at each
 
-    // Decided on the time left at the step's ends, which neighbouring steps share to the last bit.
+    // The time left at a step's ends decides, which neighbouring steps share to the last bit.
     static bool inside_lane(const Step<T>& step, T left, int lane) {
         return std::abs(step.after[lane]) <= std::abs(left) &&
                std::abs(left) < std::abs(step.before[lane]);

@@ -46,8 +46,8 @@ template <class T> struct Control {
         return trial > most ? most : trial;
     }
 
-    // The rest of it: the length of the first step, where the derivative changed over the trial
-    // step at the rate `bend`.
+    // The rest of Controller.first_step: the length of the first step, where the derivative changed
+    // over the trial step at the rate `bend`.
     T first_step_after(T trial, T slope, T bend, int order, T most) const {
         const T largest = slope > bend ? slope : bend;
         T step = largest <= T(1e-15) ? std::max(trial * T(1e-3), T(1e-6))

@@ -20,7 +20,8 @@ template <class T> struct Outcome {
     Mask<T> failed;
     Lanes<T> left;  // the time left to go where a row failed
     Lanes<T> first_proposal;
-    int accepted[Lanes<T>::count] = {}, rejected[Lanes<T>::count] = {};
+    int accepted[Lanes<T>::count] = {};  // how many steps of each row
+    int rejected[Lanes<T>::count] = {};
 };
 
 // One step of a block: its sizes, zero for rows that were rejected or are finished, and the time
@@ -31,9 +32,9 @@ template <class T> struct Step {
 
 // Moves the state of a block through a system. A system keeps the arguments of its `dims` states
 // and the time: `argument(stage, d)`, `set_time(stage, t)`; `evaluate(stage, k)` takes the
-// derivative there; `hold(accepted)` makes other rows look as if they had stood still, and
+// derivative there; `hold(accepted)` makes other rows look as if they had stood still;
 // `advance(fsal)` begins a new step, whose first stage is the last one of a method with FSAL.
-// `seen(step)` is told of every step while the stages still hold it.
+// The walk tells `seen(step)` of every step while the stages still hold it.
 template <class T, class System> class Walk {
   public:
     Walk(System& system, const Tableau<T>& tableau, const Control<T>& control)
@@ -46,7 +47,8 @@ template <class T, class System> class Walk {
         next_k_ = k_ + dims_;
     }
 
-    Lanes<T>*x, *stages;  // (dims,), (stages, dims)
+    Lanes<T>* x;       // (dims,)
+    Lanes<T>* stages;  // (stages, dims)
 
     // Goes from x at the first node to the last: from node to node, or in steps of its own choice.
     // Lanes that are not `used` stand still.
@@ -68,9 +70,10 @@ template <class T, class System> class Walk {
     const Tableau<T>& tableau_;
     const Control<T>& control_;
     const int dims_;
-    Lanes<T>*k_, *next_k_;
+    Lanes<T>* k_;  // the derivative at x, if it is known
+    bool known_ = false;
+    Lanes<T>* next_k_;  // that of the last stage
     Lanes<T> t_;
-    bool known_ = false;  // whether k_ is the derivative at x
     Outcome<T> outcome_;
 
     Lanes<T>& stage(int i, int d) const { return stages[size_t(i) * dims_ + d]; }
@@ -143,7 +146,7 @@ template <class T, class System> class Walk {
             move(used, step.h);
             if (n_finite < 0 && !finite(outcome_.failed)) n_finite = i;
         }
-        count(used, outcome_.accepted, n);
+        for (int i = 0; i < Lanes<T>::count; ++i) outcome_.accepted[i] = used[i] ? n : 0;
         if (finite(outcome_.failed)) return;
         outcome_.ending = Ending::overflow;
         outcome_.n_steps = n_finite;
@@ -160,10 +163,6 @@ template <class T, class System> class Walk {
             all = all && !bad;
         }
         return all;
-    }
-
-    static void count(const Mask<T>& rows, int* counts, int n = 1) {
-        for (int i = 0; i < Lanes<T>::count; ++i) counts[i] += rows[i] ? n : 0;
     }
 
     template <class Seen, class Interrupted>
@@ -285,7 +284,7 @@ template <class T, class System> class Walk {
         return result;
     }
 
-    // By how much the derivative changes over an Euler step: the sum of scaled squares.
+    // The sum of the scaled squares of how much the derivative changes over an Euler step.
     Lanes<T> bend_over(const Lanes<T>& h) {
         for (int d = 0; d < dims_; ++d) *system_.argument(1, d) = x[d] + k_[d] * h;
         system_.set_time(1, t_ + h);

@@ -1,5 +1,5 @@
-// Rows lie across the lanes of SIMD registers. Nothing here ever mixes two lanes, so what is
-// computed for a row is the same, bit for bit, whatever rows lie beside it.
+// Rows lie across the lanes of SIMD registers. Nothing but the sums at the end of this file mixes
+// two lanes, so what is computed for a row is the same, bit for bit, whatever rows lie beside it.
 #pragma once
 
 #include <array>

@@ -49,6 +49,16 @@ nb::tuple as_tuple(const Result& result) {
         result.first_step, result.left, result.stretch);
 }
 
+// Calls f while other threads of Python may run.
+template <class F> nb::tuple without_gil(F f) {
+    Result result;
+    {
+        nb::gil_scoped_release release;
+        result = f();
+    }
+    return as_tuple(result);
+}
+
 template <class T>
 Control<T> make_control(bool adapt, const std::vector<double>& numbers, int max_steps) {
     // The numbers are rtol, atol, first step, safety, least factor, largest factor, grain.
@@ -81,28 +91,22 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                const std::vector<double>& nodes, bool adapt, const std::vector<double>& control,
                int max_steps, bool record, Address z, Address counts, Address energy,
                int n_threads) {
-                Result result;
-                {
-                    nb::gil_scoped_release release;
-                    result = self.solve(
+                return without_gil([&] {
+                    return self.solve(
                         {at<const T>(z0), n_rows, times, nodes,
                          make_control<T>(adapt, control, max_steps), record},
                         {at<T>(z), at<int64_t>(counts), at<T>(energy)}, n_threads, Poll());
-                }
-                return as_tuple(result);
+                });
             })
         .def(
             "pull_back",
             [](S& self, Address g, Address pull, Address start,
                const std::vector<Address>& gradient, int n_threads) {
-                Result result;
-                {
-                    nb::gil_scoped_release release;
-                    result = self.pull_back(
+                return without_gil([&] {
+                    return self.pull_back(
                         {at<const T>(g), at<const T>(pull), at<T>(start)}, pointers<T>(gradient),
                         n_threads, Poll());
-                }
-                return as_tuple(result);
+                });
             })
         .def(
             "pull_back_continuously",
@@ -110,16 +114,13 @@ template <class T> void bind_solver(nb::module_& m, const char* name) {
                const std::vector<std::vector<double>>& stretches, bool adapt,
                const std::vector<double>& control, int max_steps, Address start,
                const std::vector<Address>& gradient, int n_threads) {
-                Result result;
-                {
-                    nb::gil_scoped_release release;
-                    result = self.pull_back_continuously(
+                return without_gil([&] {
+                    return self.pull_back_continuously(
                         {at<const T>(z), at<const T>(pull_square), n_rows, stretches,
                          make_control<T>(adapt, control, max_steps)},
                         {at<const T>(g), at<const T>(pull), at<T>(start)}, pointers<T>(gradient),
                         n_threads, Poll());
-                }
-                return as_tuple(result);
+                });
             });
 }
 

@@ -248,7 +248,8 @@ template <class T> class Network {
         }
     }
 
-    // The same for the inputs from `first` to `end`, and for the bias along with the first of all.
+    // Adds all products of OUTS cotangents and the inputs from `first` to `end`. The bias's
+    // gradient goes with the first input.
     template <int OUTS>
     static void add_band(
         const Lanes<T>* in, int in_stride, int first, int end, const Lanes<T>* v, int v_stride,
@@ -266,12 +267,12 @@ template <class T> class Network {
         }
     }
 
-    // The same for a whole layer.
+    // Adds the gradient of a layer's weight and bias.
     static void add_products(
         const Lanes<T>* in, int in_stride, int n_in, const Lanes<T>* v, int v_stride, int n_out,
         int n_stages, T* gradient) {
         T* bias = gradient + size_t(n_in) * n_out;
-        // So many inputs at a time stay in the nearest cache, stages and all.
+        // So many inputs at a time, in all stages, stay in the nearest cache.
         constexpr int CHUNK = 32;
         for (int first = 0; first < n_in; first += CHUNK) {
             const int end = std::min(n_in, first + CHUNK);

@@ -26,11 +26,9 @@ template <class T> class Solver {
     Solver(
         int n_members, std::vector<int> sizes, Activation activation, bool time_dependent,
         Tableau<T> tableau)
-        : batch_{
-              std::vector<Network<T>>(
-                  n_members, Network<T>(std::move(sizes), activation, time_dependent)),
-              std::move(tableau),
-              {}} {}
+        : batch_{{}, std::move(tableau), {}} {
+        batch_.networks.assign(n_members, Network<T>(std::move(sizes), activation, time_dependent));
+    }
 
     // Takes each layer's weights (members, n_out, n_in) and biases (members, n_out).
     void load(const std::vector<const T*>& parameters) {
@@ -60,8 +58,8 @@ template <class T> class Solver {
         return summary(outcomes_.data(), batch_, stopped);
     }
 
-    // Pulls back through the steps of the last solve, which has recorded them. `gradient` receives
-    // that of each layer's weights and biases.
+    // Pulls back through the steps of the last solve, which has recorded them. The gradient of each
+    // layer's weights and biases goes to `gradient`.
     Result pull_back(
         const Cotangents<T>& given, const std::vector<T*>& gradient, int n_threads,
         const std::function<bool()>& poll) {
@@ -75,8 +73,8 @@ template <class T> class Solver {
         return result;
     }
 
-    // Solves the adjoint ODE backwards. Returns how the worst block ended; the result's
-    // n_evaluations are all of them.
+    // Solves the adjoint ODE backwards through all stretches. The result tells where it failed, if
+    // it did, and the evaluations of all stretches.
     Result pull_back_continuously(
         const AdjointProblem<T>& problem, const Cotangents<T>& given,
         const std::vector<T*>& gradient, int n_threads, const std::function<bool()>& poll) {
@@ -110,8 +108,8 @@ template <class T> class Solver {
     std::vector<Room<T>> rooms_;        // one for each thread
     std::vector<T> sums_;               // (members, groups, parameters)
 
-    // Calls f(block, room, sums, interrupted) for all blocks, and writes each member's sum of the
-    // sums.
+    // Calls f(block, room, sums, interrupted) for all blocks, and writes each member's total of the
+    // sums to `gradient`. Returns whether it was interrupted.
     template <class F>
     bool sum_over_blocks(
         const std::vector<T*>& gradient, int n_threads, const std::function<bool()>& poll, F f) {
@@ -138,7 +136,8 @@ template <class T> class Solver {
         return stopped;
     }
 
-    // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for.
+    // Calls f(task, room, interrupted) for all tasks, on as many threads as it pays for. Returns
+    // whether it was interrupted.
     template <class F>
     bool for_each_task(int n_tasks, int n_threads, const std::function<bool()>& poll, F f) {
         const double work = double(batch_.n_rows) * double(batch_.network().n_parameters);

@@ -96,7 +96,8 @@ template <class T> class Adjoint {
 
     const int dims;
     std::vector<Lanes<T>>& room;
-    Lanes<T>*units, *cotangents;  // (stages, n_units), (stages, n_cotangents)
+    Lanes<T>* units;       // (stages, n_units)
+    Lanes<T>* cotangents;  // (stages, n_cotangents)
     Lanes<T> pull;
 
     Lanes<T>* argument(int stage, int d) {
@@ -136,7 +137,7 @@ template <class T> class Adjoint {
     const Network<T>& network_;
     const int n_stages_;
     const bool pulled_;
-    Lanes<T>* arguments_;  // of the cotangents
+    Lanes<T>* arguments_;  // those of the cotangents, (stages, n), so many lanes apart:
     size_t stride_;
 };
 
