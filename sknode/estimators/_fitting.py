@@ -14,8 +14,8 @@ from ..training.net import Net
 from ..training.seeds import resolve_seed
 from ..training.split import n_distinct
 from ..training.trainer import Shares, Trainer, history_of, hold_back, take_over, take_weights
-from .reading import read, read_validation
 from ._tasks import EpochTasks
+from .reading import read, read_validation
 from .recipes import SMALL_TABLE, checkpointer_of, trainer_of
 
 __all__ = ["fit", "fit_once"]

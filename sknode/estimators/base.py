@@ -18,9 +18,9 @@ from ..training.scaling import Scaling
 from ..training.target import Target
 from ._fitting import fit, fit_once
 from ._hyperparameters import Hyperparameters, fitted
-from .reading import Reader, check_rows
 from ._sklearn import BaseEstimator, CallbackSupportMixin, with_callbacks
 from .parameters import check_params
+from .reading import Reader, check_rows
 
 __all__ = ["BaseNetwork"]
 

@@ -44,7 +44,8 @@ def recipe_of(estimator: BaseEstimator, dtype: torch.dtype, n_rows: int, seed: i
         value = getattr(estimator, name, None)
         if float(value or 0) > largest:
             raise ValueError(f"{name}={value!r} is beyond the range of {dtype}")
-    target, ema_decay = estimator._target, estimator.ema_decay
+    target = estimator._target
+    ema_decay = estimator.ema_decay
     build, arguments = estimator._network(target.n_outputs)
     kinetic_penalty = float(estimator.kinetic_penalty)
     options = {"weight_decay": float(estimator.weight_decay)}

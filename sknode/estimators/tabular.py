@@ -12,9 +12,9 @@ from ..modules import NODENetwork
 from ..training.data import Table
 from ..training.scaling import SCALINGS
 from ._hyperparameters import fitted
-from .reading import Reader
 from ._states import states_of
 from .base import BaseNetwork
+from .reading import Reader
 
 __all__ = ["BaseRowNetwork"]
 

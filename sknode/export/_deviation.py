@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..estimators.reading import check_rows
 from ..estimators.classification import Classification
+from ..estimators.reading import check_rows
 from ..estimators.tabular import BaseRowNetwork
 from ._network import dtype_of
 

@@ -14,7 +14,8 @@ class Batches:
     """Batches of nearly equal size, in a new order at every pass where there are several."""
 
     def __init__(self, data: TrainingSet, batch_size: int, generator: torch.Generator) -> None:
-        self.data, self.generator = data, generator
+        self.data = data
+        self.generator = generator
         self.n_batches = -(-len(data) // batch_size)
 
     def __len__(self) -> int:

@@ -34,7 +34,8 @@ class Recorder(Callback):
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write the means over the epoch's rows, and those of evaluations over its batches."""
-        solves, record = self._solves, net.history.record
+        solves = self._solves
+        record = net.history.record
         batches = net.history[-1]["batches"]
         sizes = [batch["train_batch_size"] for batch in batches]
         losses = [batch["train_loss"] for batch in batches]
@@ -76,13 +77,16 @@ class Validator(Callback):
         score: Callable[[np.ndarray], float],
         judged: np.ndarray | None = None,
     ) -> None:
-        self.data, self.combine, self.score = data, combine, score
+        self.data = data
+        self.combine = combine
+        self.score = score
         self.judged = judged
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the loss and the score; they are infinite and NaN if a solve fails."""
         net._set_training(False)
-        loss, score = math.inf, math.nan
+        loss = math.inf
+        score = math.nan
         try:
             with torch.no_grad(), net.averaged():
                 outputs = self._run(net)
@@ -90,13 +94,16 @@ class Validator(Callback):
             # The field is too wild for them now, and may have calmed down an epoch later.
             pass
         else:
-            loss, score = self._loss(net, outputs), self.score(outputs)
+            loss = self._loss(net, outputs)
+            score = self.score(outputs)
         net.history.record("valid_loss", loss)
         net.history.record("valid_score", score)
 
     def _run(self, net: NeuralNet) -> np.ndarray:
         """Return what is predicted from; a member is not run on rows that do not judge it."""
-        n_rows, n_members, rows = len(self.data), net.module_.n_members, self.data.rows
+        n_rows = len(self.data)
+        n_members = net.module_.n_members
+        rows = self.data.rows
         judged = np.ones((n_rows, n_members), bool) if self.judged is None else self.judged
         of_each = [np.flatnonzero(of_member) for of_member in judged.T]
         # A member that has fewer of them than another sees some twice.
@@ -141,7 +148,8 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, n_iter_no_change: int, tol: float) -> None:
-        self.n_iter_no_change, self.tol = n_iter_no_change, tol
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.best_loss = math.inf
         self.best_epoch = 0
         self.n_misses = 0
@@ -152,7 +160,8 @@ class EarlyStopping(Callback):
         loss = net.history[-1]["valid_loss"]
         self.n_misses = 0 if loss < self.best_loss - self.tol else self.n_misses + 1
         if loss < self.best_loss:
-            self.best_loss, self.best_epoch = loss, len(net.history)
+            self.best_loss = loss
+            self.best_epoch = len(net.history)
             with net.averaged():
                 self.best_weights = copy.deepcopy(net.module_.state_dict())
         if self.n_misses >= self.n_iter_no_change:

@@ -45,7 +45,8 @@ class Checkpointer(Callback):
     """
 
     def __init__(self, path: Path, interval: int, parameters: dict[str, Any]) -> None:
-        self.path, self.interval = path, interval
+        self.path = path
+        self.interval = interval
         self.identity = {
             name: repr(value) if not isinstance(value, np.random.RandomState) else "RandomState"
             for name, value in parameters.items()

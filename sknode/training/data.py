@@ -69,7 +69,9 @@ class Rows:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.scaling, self.device, self.dtype = scaling, device, dtype
+        self.scaling = scaling
+        self.device = device
+        self.dtype = dtype
         self.n_rows = X.shape[0]
         self._source = X
         self._dense = None if sparse.issparse(X) else self._standardise(X)

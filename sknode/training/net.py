@@ -15,22 +15,19 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from ..exceptions import SolverError
-from ..modules.groups import parameter_groups
 from .average import WeightAverage
 from .batches import Batches
 from .data import TrainingSet
 from .devices import device_or_cpu
 from .interruption import interruptible, keep_whole_batches, warn_of_interruption
+from .optimizers import load_optimizer, make_optimizer
 from .recipe import Recipe
 from .recovery import NotFiniteError, check_last_step, failure, go_back
 from .schedule import SCHEDULES
 from .snapshot import Snapshot
 from .threads import one_thread
 
-__all__ = ["Net", "load_optimizer"]
-
-# A frequency is told apart from another by a small difference: what it is to be is learned slowly.
-PERIODIC_RATE = 0.3
+__all__ = ["Net"]
 
 
 class Net(NeuralNet):
@@ -90,20 +87,7 @@ class Net(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> Self:
         """Make the optimizer, which treats parameters by what they are."""
-        biases, periodic, weights = parameter_groups(self.module_)
-        slow = {"weight_decay": 0.0, "lr": PERIODIC_RATE * self.recipe.learning_rate}
-        # Checkpoints number the parameters in this order.
-        groups: list[dict[str, Any]] = [
-            {"params": biases[::-1], "weight_decay": 0.0},
-            {"params": periodic[::-1], **slow},
-            {"params": weights},
-        ]
-        make: Callable[..., torch.optim.Optimizer] = self.recipe.optimizer
-        self.optimizer_ = make(
-            [group for group in groups if group["params"]],
-            lr=self.recipe.learning_rate,
-            **self.recipe.optimizer_options,
-        )
+        self.optimizer_ = make_optimizer(self.recipe, self.module_)
         return self
 
     def __reduce__(self) -> tuple:
@@ -118,7 +102,7 @@ class Net(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list:
-        # What they would record is recorded by `_callbacks.Recorder`, in a fraction of the time.
+        # What they would record is recorded by `callbacks.Recorder`, in a fraction of the time.
         return []
 
     def get_iterator(self, dataset: TrainingSet, training: bool = False) -> Batches:
@@ -168,7 +152,8 @@ class Net(NeuralNet):
         return self
 
     def _run_epoch(self, batches: Batches) -> None:
-        epoch, n_batches = len(self.history) - 1, len(batches)
+        epoch = len(self.history) - 1
+        n_batches = len(batches)
         for i, batch in enumerate(batches):
             self._schedule((epoch + i / n_batches) / self.max_epochs)
             self.notify("on_batch_begin", batch=batch, training=True)
@@ -286,15 +271,6 @@ def _network(recipe: Recipe) -> nn.Module:
     # on nothing but the seed: neither on the device, nor the dtype, nor what other threads draw.
     generator = torch.Generator().manual_seed(recipe.seed)
     return recipe.build(**recipe.network, generator=generator).to(recipe.dtype)
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load a copy of a state as it is, where torch casts it to the dtype of the parameters."""
-    optimizer.load_state_dict(state)
-    for values, loaded in zip(state["state"].values(), optimizer.state.values(), strict=True):
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                loaded[name] = value.to(loaded[name].device, copy=True)
 
 
 def _converted(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:

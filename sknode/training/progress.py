@@ -63,7 +63,8 @@ class ProgressLine(Callback):
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Show what the epoch came to."""
-        epoch, n_done = net.history[-1], len(net.history)
+        epoch = net.history[-1]
+        n_done = len(net.history)
         n_rows = sum(batch["train_batch_size"] for batch in epoch["batches"])
         parts = [f"loss {epoch['train_loss']:.4g}"]
         if "valid_score" in epoch:

@@ -54,7 +54,8 @@ def standard_scaling(X: Any, weight: np.ndarray | None, name: str) -> Scaling:
     with np.errstate(invalid="ignore"):
         # The variance of a constant may come out a little below zero.
         scaler.fit(in_units.astype(np.float64), sample_weight=weight)
-    mean, scale = np.asarray(scaler.mean_) * unit, np.asarray(scaler.scale_) * unit
+    mean = np.asarray(scaler.mean_) * unit
+    scale = np.asarray(scaler.scale_) * unit
     spread = high / unit - low / unit
     constant = spread <= 4 * np.finfo(np.float64).eps
     mean[constant] = ((low / unit + high / unit) / 2 * unit)[constant]
@@ -91,10 +92,13 @@ SCALINGS: dict[str | None, Callable[[Any, np.ndarray | None, str], Scaling]] = {
 
 def _limits(X: Any, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the smallest and the largest value of each column, and the unit to compute in."""
-    low, high = X.min(axis=0), X.max(axis=0)
+    low = X.min(axis=0)
+    high = X.max(axis=0)
     if sparse.issparse(X):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
-    low, high = low.astype(np.float64), high.astype(np.float64)
+        low = low.toarray().ravel()
+        high = high.toarray().ravel()
+    low = low.astype(np.float64)
+    high = high.astype(np.float64)
     unit = np.maximum(np.abs(low), np.abs(high))
     if (unit > LARGEST).any():
         raise ValueError(

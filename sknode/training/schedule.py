@@ -17,14 +17,16 @@ def _cosine(progress: float) -> float:
 def _one_cycle(progress: float) -> float:
     # The constants of torch.optim.lr_scheduler.OneCycleLR, except that it ends at zero, not at
     # four millionths.
-    rising, start = 0.3, 1 / 25
+    rising = 0.3
+    start = 1 / 25
     if progress < rising:
         return start + (1 - start) * (1 - _cosine(progress / rising))
     return _cosine((progress - rising) / (1 - rising))
 
 
 def _warmup_cosine(progress: float) -> float:
-    rising, start = 0.03, 0.1
+    rising = 0.03
+    start = 0.1
     if progress < rising:
         return start + (1 - start) * progress / rising
     return _cosine((progress - rising) / (1 - rising))

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .._files import Contents
-from .net import Net, load_optimizer
+from .net import Net
+from .optimizers import load_optimizer
 
 __all__ = ["resume", "state_of"]
 
@@ -83,14 +84,16 @@ def resume(net: Net, saved: Contents) -> None:
         for own, theirs in zip(net.average.weights, average, strict=True):
             own.copy_(theirs)
         net.average.n_updates = numbers["n_updates"]
-    net.n_retries, net.on_probation = numbers["n_retries"], numbers["on_probation"]
+    net.n_retries = numbers["n_retries"]
+    net.on_probation = numbers["on_probation"]
     for epoch in numbers["history"]:
         net.history.new_epoch()
         net.history[-1].update(epoch)
     stopping = dict(net.callbacks_).get("early_stopping")
     if stopping is not None:
         found = numbers["early_stopping"]
-        stopping.best_loss, stopping.best_epoch = found["best_loss"], found["best_epoch"]
+        stopping.best_loss = found["best_loss"]
+        stopping.best_epoch = found["best_epoch"]
         stopping.n_misses = found["n_misses"]
         stopping.best_weights = _part(tensors, "best")
 
@@ -112,7 +115,8 @@ def _resume_optimizer(net: Net, numbers: dict[str, Any], tensors: dict[str, Tens
 def _check(net: Net, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     _, own = state_of(net)
     expected, rehearsed = state_of(_rehearsed(net))
-    optimizer, history = numbers["optimizer"], numbers["history"]
+    optimizer = numbers["optimizer"]
+    history = numbers["history"]
     for name, right in {
         "optimizer": _alike(optimizer["groups"], own["optimizer"]["groups"])
         and _alike(optimizer["state"], rehearsed["optimizer"]["state"]),

@@ -10,7 +10,8 @@ from skorch.callbacks import GradientNormClipping
 
 from .callbacks import Validator
 from .data import Rows, Table, TrainingSet
-from .net import Net, load_optimizer
+from .net import Net
+from .optimizers import load_optimizer
 from .progress import shown
 from .recipe import Recipe
 from .scaling import Scaling
