@@ -7,7 +7,9 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_ax", "check_axes", "make_axes"]
+__all__ = ["COLUMNS", "check_ax", "check_axes", "make_axes", "panels"]
+
+COLUMNS = 5
 
 
 def check_ax(ax: Any) -> "Axes | None":
@@ -46,6 +48,20 @@ def make_axes(
     for ax in grid.flat[n_axes:]:
         ax.remove()
     return grid.flatten()[:n_axes]
+
+
+def panels(given: np.ndarray | None, n_axes: int, side: float, ratio: float) -> np.ndarray:
+    """Return the given axes, or so many new ones of a width and height/width."""
+    if given is not None:
+        return given
+    n_columns = min(n_axes, COLUMNS)
+    n_rows = -(-n_axes // COLUMNS)
+    # Room for the key beside, and for titles and labels above and below.
+    size = side * n_columns + 1.2, (side * ratio + 0.8) * n_rows
+    axes = make_axes(n_axes, n_columns, size, sharey=True)
+    for i, ax in enumerate(axes):
+        ax.yaxis.label.set_visible(i % n_columns == 0)
+    return axes
 
 
 def _is_plane(ax: Any) -> bool:

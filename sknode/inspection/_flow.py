@@ -1,43 +1,25 @@
 """The states of rows on their way through a network."""
 
-import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from .._checks import check_integer, check_path, is_number
-from .._files import check_writable
+from ._animation import AnimatedDisplay
 from ._axes import check_axes
-from ._states import (
-    OVER_TIME,
-    Colouring,
-    asked_of,
-    check_cmap,
-    draw_points,
-    draw_ways,
-    frame,
-    panels,
-    ratio_of,
-    ways_of,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.animation import AbstractMovieWriter
-    from matplotlib.axes import Axes
-    from matplotlib.collections import LineCollection, PathCollection
+from ._colours import check_cmap
+from ._states import draw_points, draw_ways
+from ._ways import asked_of, ways_of
 
 __all__ = ["FlowDisplay"]
 
 MOST_PANELS = 10
 FEW_PANELS = 5
-# A GIF counts hundredths of a second.
-MOST_FPS = 100
-# With fewer pixels there is no room for axes; with more, a frame takes 100 MB and more.
-DPI = 10, 1000
+# In inches.
+PANEL_WIDTH = 2.3
 
 
-class FlowDisplay:
+class FlowDisplay(AnimatedDisplay):
     """The states of rows on their way from z(0) to z(1).
 
     A Neural ODE moves all rows along one field, so two that start apart never meet [1]_. What that
@@ -92,9 +74,6 @@ class FlowDisplay:
     ((5,), ['t = 0.00', 't = 0.25'])
     """
 
-    axes_: np.ndarray
-    figure_: Any
-
     def __init__(
         self,
         *,
@@ -107,14 +86,8 @@ class FlowDisplay:
         xlabel: str = "",
         ylabel: str = "",
     ) -> None:
-        self.states = states
-        self.times = times
-        self.y = y
-        self.classes = classes
-        self.components = components
+        super().__init__(states, times, y, classes, components, xlabel, ylabel)
         self.explained = explained
-        self.xlabel = xlabel
-        self.ylabel = ylabel
 
     @classmethod
     def from_estimator(
@@ -175,16 +148,7 @@ class FlowDisplay:
         check_axes(axes, 1 if asked.n_dims == 1 else len(_drawn(asked.times)))
         check_cmap(cmap)
         ways = ways_of(asked)
-        display = cls(
-            states=ways.states,
-            times=ways.times,
-            y=ways.y,
-            classes=ways.classes,
-            components=None if ways.plane is None else ways.plane.components,
-            explained=ways.explained,
-            xlabel=ways.labels[0],
-            ylabel=ways.labels[1],
-        )
+        display = cls(times=ways.times, explained=ways.explained, **ways.kept())
         return display.plot(axes, cmap=cmap)
 
     def plot(self, axes: Any = None, *, cmap: Any = None) -> Self:
@@ -214,99 +178,16 @@ class FlowDisplay:
             If the colour map is none.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        colouring = Colouring(self.states.shape[1], self.y, self.classes, cmap)
+        colouring = self._colouring(cmap)
+        drawn = _drawn(self.times)
+        self._prepare(axes, self.times[drawn], PANEL_WIDTH)
         if self.components is None:
-            self.axes_ = panels(check_axes(axes, 1), 1, 4.5, OVER_TIME)
             draw_ways(self.axes_[0], self.states, colouring.of_rows)
-            self.axes_[0].set(xlabel=self.xlabel, ylabel=self.ylabel)
         else:
-            drawn = _drawn(self.times)
-            given = check_axes(axes, len(drawn))
-            self.axes_ = panels(given, len(drawn), 2.3, ratio_of(self.states))
             for ax, i in zip(self.axes_, drawn, strict=True):
-                frame(ax, self.states, self.xlabel, self.ylabel, self.times[i])
                 draw_points(ax, self.states[i], colouring.of_rows)
-        self.figure_ = self.axes_[0].figure
         colouring.add_key(self.axes_, outside=axes is None)
         return self
-
-    def animate(self, path: Any, *, fps: int = 20, dpi: float = 100, cmap: Any = None) -> None:
-        """Write the rows' way as an animation, with a frame for each of the times.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file to write, by its ending a GIF or an MP4.
-        fps : int, default=20
-            Frames a second, at most 100.
-        dpi : float, default=100
-            Pixels an inch, from 10 to 1000; a frame is 5.5 inches wide.
-        cmap : str, matplotlib Colormap or None, default=None
-            Colours of the classes or values, as in `plot`.
-
-        Raises
-        ------
-        TypeError
-            If the path is no path, or the colour map none.
-        ValueError
-            If the path has another ending or leads to no folder, if a number is not as described,
-            or if the colour map is not known.
-        RuntimeError
-            If it is to be an MP4, and ffmpeg is not installed.
-        OSError
-            If the file cannot be written.
-
-        Examples
-        --------
-        A display with many times makes for a smooth animation. Its plot shows five of them.
-
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> import numpy as np
-        >>> from sklearn.datasets import make_circles
-        >>> from sknode import NODEClassifier
-        >>> from sknode.inspection import FlowDisplay
-        >>> X, y = make_circles(50, factor=0.5, random_state=0)
-        >>> classifier = NODEClassifier(lift="identity", max_epochs=5, random_state=0).fit(X, y)
-        >>> times = np.linspace(0, 1, 20)
-        >>> display = FlowDisplay.from_estimator(classifier, X, y, times=times)
-        >>> with TemporaryDirectory() as folder:
-        ...     display.animate(Path(folder) / "flow.gif")
-        """
-        check_matplotlib_support(f"{type(self).__name__}.animate")
-        from matplotlib.figure import Figure
-
-        writer = _writer_for(path, fps, dpi)
-        check_cmap(cmap)
-        ratio = OVER_TIME if self.components is None else ratio_of(self.states)
-        # Not by pyplot, which would keep it.
-        figure = Figure(figsize=(5.5, 4.2 * ratio + 0.8), layout="constrained")
-        ax = figure.subplots()
-        colouring = Colouring(self.states.shape[1], self.y, self.classes, cmap)
-        lines, points = self._draw_start(ax, colouring.of_rows)
-        colouring.add_key(np.array([ax]), outside=True)
-        # Laid out once, lest the axes move from frame to frame.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        with writer.saving(figure, os.fspath(path), dpi):
-            for i, t in enumerate(self.times):
-                points.set_offsets(self.states[i])
-                if lines is not None:
-                    lines.set_segments(list(self.states[: i + 1].swapaxes(0, 1)))
-                ax.set_title(f"t = {t:.2f}")
-                writer.grab_frame()
-
-    def _draw_start(
-        self, ax: "Axes", colours: np.ndarray
-    ) -> tuple["LineCollection | None", "PathCollection"]:
-        """Draw what an animation moves, on axes of which the later states are no reason to move."""
-        if self.components is None:
-            lines, points = draw_ways(ax, self.states, colours)
-            ax.set(xlabel=self.xlabel, ylabel=self.ylabel, title="t")
-            ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
-            return lines, points
-        frame(ax, self.states, self.xlabel, self.ylabel, self.times[0])
-        return None, draw_points(ax, self.states[0], colours)
 
 
 def _drawn(times: np.ndarray) -> np.ndarray:
@@ -314,25 +195,3 @@ def _drawn(times: np.ndarray) -> np.ndarray:
     n_times = len(times)
     n_panels = n_times if n_times <= MOST_PANELS else FEW_PANELS
     return np.linspace(0, n_times - 1, n_panels).round().astype(int)
-
-
-def _writer_for(path: Any, fps: Any, dpi: Any) -> "AbstractMovieWriter":
-    """Return what writes an animation, after a look at all that is asked of it."""
-    from matplotlib.animation import FFMpegWriter, PillowWriter
-
-    fps = check_integer("fps", fps, 1, MOST_FPS)
-    if not is_number(dpi) or not DPI[0] <= dpi <= DPI[1]:
-        raise ValueError(f"dpi must be a number from {DPI[0]} to {DPI[1]}, got {dpi!r}")
-    path = check_path(path)
-    ending = path.suffix.lower()
-    if ending not in (".gif", ".mp4"):
-        raise ValueError(f"path must end in .gif or .mp4, got {str(path)!r}")
-    check_writable(path)
-    if ending == ".gif":
-        return PillowWriter(fps=fps)
-    if not FFMpegWriter.isAvailable():
-        raise RuntimeError(
-            "an MP4 is written by the program ffmpeg, which was not found; install it, or write a "
-            "GIF"
-        )
-    return FFMpegWriter(fps=fps)

@@ -16,9 +16,9 @@ from ..ode.eager.stepping import steps
 from ..ode.eager.workspace import lease
 from ..ode.settings import Method
 from ._axes import check_ax
+from ._colours import check_cmap
 from ._fitted import parts_of
 from ._labels import labels_of
-from ._states import check_cmap
 
 __all__ = ["StepDisplay", "Steps", "accepted_steps"]
 

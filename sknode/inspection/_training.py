@@ -11,8 +11,8 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from .._checks import check_choice
 from ..estimators.base import BaseNetwork
 from ._axes import check_axes, make_axes
+from ._colours import ACCESSIBLE
 from ._fitted import parts_of
-from ._states import ACCESSIBLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,30 +1,16 @@
 """The field that moves the states of rows."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from .._checks import check_choice, check_integer
-from .._vectors import check_vector
 from ._axes import check_axes
-from ._states import (
-    FINE,
-    MARGIN,
-    OVER_TIME,
-    Colouring,
-    Ways,
-    asked_of,
-    box_of,
-    check_cmap,
-    derivative,
-    draw_ways,
-    frame,
-    increase,
-    panels,
-    ratio_of,
-    ways_of,
-)
+from ._colours import check_cmap
+from ._grid import grid_of
+from ._states import StatesDisplay, draw_ways
+from ._ways import FINE, asked_of, check_times, ways_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,23 +19,17 @@ __all__ = ["VectorFieldDisplay"]
 
 # A panel of so many arrows in each direction, or so many panels, take a second or two.
 MOST = 200
+# In inches.
+PANEL_WIDTH = 3.2
 KINDS = ("quiver", "streamplot")
 GREY = "0.55"
 IN_DATA_UNITS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
-# Of the fastest arrow, in cells of the grid.
+# The length of the fastest arrow, in cells of the grid.
 LONGEST = 1.1
 TINY = np.finfo(np.float64).tiny
 
 
-class Grid(NamedTuple):
-    """The field at the points of a grid, as in `VectorFieldDisplay`."""
-
-    x: np.ndarray
-    y: np.ndarray
-    velocity: np.ndarray
-
-
-class VectorFieldDisplay:
+class VectorFieldDisplay(StatesDisplay):
     """The field f(t, z) that moves rows, on a plane at some times, and the rows' ways.
 
     A row follows the arrows where it is, as they are at the time. So two rows of a Neural ODE that
@@ -107,9 +87,6 @@ class VectorFieldDisplay:
     ((3,), (3, 20, 20, 2))
     """
 
-    axes_: np.ndarray
-    figure_: Any
-
     def __init__(
         self,
         *,
@@ -124,16 +101,10 @@ class VectorFieldDisplay:
         xlabel: str = "",
         ylabel: str = "",
     ) -> None:
+        super().__init__(states, times, y, classes, components, xlabel, ylabel)
         self.grid_x = grid_x
         self.grid_y = grid_y
         self.velocity = velocity
-        self.times = times
-        self.states = states
-        self.y = y
-        self.classes = classes
-        self.components = components
-        self.xlabel = xlabel
-        self.ylabel = ylabel
 
     @classmethod
     def from_estimator(
@@ -207,25 +178,13 @@ class VectorFieldDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         asked = asked_of(cls.__name__, estimator, X, y, FINE, member, dims)
         n = check_integer("grid_resolution", grid_resolution, 2, MOST)
-        times = _check_times(times, n, asked.n_dims)
+        times = _check_field_times(times, n, asked.n_dims)
         check_axes(axes, 1 if asked.n_dims == 1 else len(times))
         check_choice("kind", kind, KINDS)
         check_cmap(cmap)
         ways = ways_of(asked)
-        measure = _slopes if ways.plane is None else _velocities
-        grid = measure(ways, times, asked.member, n)
-        display = cls(
-            grid_x=grid.x,
-            grid_y=grid.y,
-            velocity=grid.velocity,
-            times=times,
-            states=ways.states,
-            y=ways.y,
-            classes=ways.classes,
-            components=None if ways.plane is None else ways.plane.components,
-            xlabel=ways.labels[0],
-            ylabel=ways.labels[1],
-        )
+        grid = grid_of(ways, times, asked.member, n)
+        display = cls(**grid._asdict(), times=times, **ways.kept())
         return display.plot(axes, kind=kind, cmap=cmap)
 
     def plot(self, axes: Any = None, *, kind: str = "quiver", cmap: Any = None) -> Self:
@@ -258,73 +217,51 @@ class VectorFieldDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         check_choice("kind", kind, KINDS)
-        colouring = Colouring(self.states.shape[1], self.y, self.classes, cmap)
+        colouring = self._colouring(cmap)
+        self._prepare(axes, self.times, PANEL_WIDTH)
         if self.components is None:
-            self.axes_ = panels(check_axes(axes, 1), 1, 4.5, OVER_TIME)
-            self.axes_[0].set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=(-0.04, 1.04))
-        else:
-            given = check_axes(axes, len(self.times))
-            self.axes_ = panels(given, len(self.times), 3.2, ratio_of(self.states))
-            for ax, t in zip(self.axes_, self.times, strict=True):
-                frame(ax, self.states, self.xlabel, self.ylabel, t)
-        self.figure_ = self.axes_[0].figure
-        for ax, velocity in zip(self.axes_, self.velocity, strict=True):
-            self._draw_field(ax, velocity, kind)
+            self.axes_[0].set_xlim(-0.04, 1.04)
+        vectors = self.velocity if kind == "streamplot" else _arrows_of(self)
+        for ax, at_time in zip(self.axes_, vectors, strict=True):
+            _draw_field(ax, self.grid_x, self.grid_y, at_time, kind)
             draw_ways(ax, self.states, colouring.of_rows)
         colouring.add_key(self.axes_, outside=axes is None)
         return self
 
-    def _draw_field(self, ax: "Axes", velocity: np.ndarray, kind: str) -> None:
-        drawn = velocity if kind == "streamplot" else self._arrows(velocity)
-        field = self.grid_x, self.grid_y, drawn[..., 0], drawn[..., 1]
-        if kind == "streamplot":
-            ax.streamplot(*field, color=GREY, linewidth=0.7)
-        else:
-            ax.quiver(*field, **IN_DATA_UNITS, pivot="mid", color=GREY, width=0.004)
 
-    def _arrows(self, velocity: np.ndarray) -> np.ndarray:
-        """Return the arrows of the field at a time, as long as they are drawn."""
-        if self.components is None:
-            # Of one length on axes that are as high as wide, and about so on others.
-            extent = np.array([1.0, np.ptp(self.grid_y)])
-            slopes = velocity / extent
-            unit = slopes / np.linalg.norm(slopes, axis=-1, keepdims=True)
-            return unit * extent / len(self.grid_y)
-        cell = min(np.ptp(self.grid_x), np.ptp(self.grid_y)) / len(self.grid_y)
-        # A field is often fastest where no rows go. With linear lengths the arrows beside the rows
-        # would be dots.
-        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        fastest = np.linalg.norm(self.velocity, axis=-1).max()
-        return velocity / np.sqrt(speed * fastest).clip(min=TINY) * LONGEST * cell
+def _arrows_of(display: VectorFieldDisplay) -> np.ndarray:
+    """Return the velocities as the arrows that are drawn, of visible lengths."""
+    velocity = display.velocity
+    height = np.ptp(display.grid_y)
+    n_rows = len(display.grid_y)
+    if display.components is None:
+        return _of_one_length(velocity, height, n_rows)
+    cell = min(np.ptp(display.grid_x), height) / n_rows
+    # A field is often fastest where no rows go. With linear lengths the arrows beside the rows
+    # would be dots.
+    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+    return velocity / np.sqrt(speed * speed.max()).clip(min=TINY) * LONGEST * cell
 
 
-def _check_times(times: Any, grid_resolution: int, n_dims: int) -> np.ndarray:
+def _of_one_length(velocity: np.ndarray, height: float, n_rows: int) -> np.ndarray:
+    """Return arrows that are as long as a row is high, on axes that are as high as wide."""
+    extent = np.array([1.0, height])
+    slopes = velocity / extent
+    unit = slopes / np.linalg.norm(slopes, axis=-1, keepdims=True)
+    return unit * extent / n_rows
+
+
+def _draw_field(ax: "Axes", x: np.ndarray, y: np.ndarray, vectors: np.ndarray, kind: str) -> None:
+    u = vectors[..., 0]
+    v = vectors[..., 1]
+    if kind == "streamplot":
+        ax.streamplot(x, y, u, v, color=GREY, linewidth=0.7)
+    else:
+        ax.quiver(x, y, u, v, **IN_DATA_UNITS, pivot="mid", color=GREY, width=0.004)
+
+
+def _check_field_times(times: Any, grid_resolution: int, n_dims: int) -> np.ndarray:
     """Return the times of the field; of a state of one dimension they are the grid's columns."""
     if times is None:
         return np.linspace(0, 1, grid_resolution if n_dims == 1 else 3)
-    return check_vector(
-        "times",
-        times,
-        f"one-dimensional, strictly increasing and from 0 to 1, at most {MOST}",
-        lambda t: increase(t, MOST, 1.0),
-    )
-
-
-def _velocities(ways: Ways, times: np.ndarray, member: int, n: int) -> Grid:
-    """Evaluate the field on the plane."""
-    assert ways.plane is not None
-    low, high = box_of(ways.states)
-    x, y = np.meshgrid(*np.linspace(low, high, n).T)
-    states = ways.plane.states_at(np.stack([x, y], axis=-1).reshape(n * n, 2))
-    moved = [derivative(ways.model, member, t, states) @ ways.plane.components.T for t in times]
-    return Grid(x, y, np.reshape(moved, (len(times), n, n, 2)))
-
-
-def _slopes(ways: Ways, times: np.ndarray, member: int, n: int) -> Grid:
-    """Evaluate the field of a state of one dimension over time."""
-    low, high = ways.states[..., 1].min(), ways.states[..., 1].max()
-    margin = MARGIN * (high - low) or 1.0
-    z = np.linspace(low - margin, high + margin, n)
-    x, y = np.meshgrid(times, z)
-    slopes = np.column_stack([derivative(ways.model, member, t, z[:, None]) for t in times])
-    return Grid(x, y, np.stack([np.ones_like(slopes), slopes], axis=-1)[None])
+    return check_times(times, MOST, 1.0)

@@ -337,7 +337,10 @@ def test_an_estimator_that_is_not_fitted_is_refused(model):
         ({"dims": (1, 1)}, "dims must be two different integers"),
         ({"dims": (0.0, 1)}, "dims must be two different integers"),
         ({"dims": 1}, "dims must be two different integers"),
-        ({"times": [0.5, 0.5]}, "times must be one-dimensional, not negative and strictly"),
+        (
+            {"times": [0.5, 0.5]},
+            "times must be one-dimensional, strictly increasing and from 0",
+        ),
         ({"member": 1}, "member must be an integer from 0 to 0, got 1"),
         ({"y": NAMES[1:]}, "inconsistent numbers of samples"),
         ({"y": ["outer"] * 39 + ["other"]}, r"y must consist of the classes .*got also \['other'"),
