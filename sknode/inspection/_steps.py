@@ -1,28 +1,25 @@
 """Where in time the solver takes small steps, and on which rows."""
 
-from copy import deepcopy
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from torch import Tensor, nn
 
 from .._checks import check_integer
-from ..estimators.solver import BaseSolving
-from ..ode import Stats
-from ..ode.dense import dense_form_of, parameters_of
-from ..ode.eager.stepping import steps
-from ..ode.eager.workspace import lease
-from ..ode.settings import Method
+from ..estimators._node import SolverMixin
+from ._accepted import binned_steps
 from ._axes import check_ax
 from ._colours import check_cmap
 from ._fitted import parts_of
 from ._labels import labels_of
 
-__all__ = ["StepDisplay", "Steps", "accepted_steps"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
-# What is marked on a logarithmic scale, of each decade.
+__all__ = ["StepDisplay"]
+
+# The numbers of each decade that are marked on a logarithmic scale.
 ROUND = (1.0, 2.0, 5.0)
 # More names do not fit beside a heat map.
 MOST_LABELS = 20
@@ -106,11 +103,13 @@ class StepDisplay:
     @property
     def order(self) -> np.ndarray:
         """The rows from the bottom up: label by label, those with the fewest steps first."""
-        # Of rows with equally many steps, those next to each other that take them at like times.
+        # Rows with equally many steps are side by side if they take them at like times.
         density = 1 / self.step_size
         when = density @ self.t[1:] / density.sum(axis=1)
-        group = self.n_steps * 0 if self.y is None else np.unique(self.y, return_inverse=True)[1]
-        return np.lexsort([when, self.n_steps, group])
+        if self.y is None:
+            return np.lexsort([when, self.n_steps])
+        _, codes = np.unique(self.y, return_inverse=True)
+        return np.lexsort([when, self.n_steps, codes])
 
     @classmethod
     def from_estimator(
@@ -171,7 +170,8 @@ class StepDisplay:
         check_ax(ax)
         check_cmap(cmap)
         X = before.transform(X) if before else X
-        return cls(**_steps_of_rows(fitted, X, member, n_bins), y=y).plot(ax, cmap=cmap)
+        found = binned_steps(fitted, X, member, n_bins)
+        return cls(**found._asdict(), y=y).plot(ax, cmap=cmap)
 
     def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
         """Draw the step sizes as a heat map.
@@ -200,7 +200,6 @@ class StepDisplay:
         import matplotlib.pyplot as plt
         from matplotlib import colormaps
         from matplotlib.colors import LogNorm
-        from matplotlib.ticker import LogLocator
 
         cmap = colormaps.get_cmap(cmap)
         ax = check_ax(ax)
@@ -217,131 +216,54 @@ class StepDisplay:
             norm=LogNorm(low, high),
         )
         ax.set_xlabel("t")
+        n_steps = self.n_steps[self.order]
         if self.y is None:
-            self._mark_steps(ax)
+            _mark_steps(ax, n_steps)
         else:
-            self._mark_labels(ax, self.y)
-        ax.figure.colorbar(
-            self.im_,
-            ax=ax,
-            label="step size",
-            ticks=LogLocator(subs=ROUND),
-            format="%g",
-            extend="min" if self.step_size.min() < low else "neither",
-        ).minorticks_off()
-        self.ax_, self.figure_ = ax, ax.figure
+            _mark_labels(ax, n_steps, self.y)
+        _add_bar(ax, self.im_, smaller=self.step_size.min() < low)
+        self.ax_ = ax
+        self.figure_ = ax.figure
         return self
 
-    def _mark_steps(self, ax: Any) -> None:
-        """Write beside some rows how many steps they took."""
-        n_steps = self.n_steps[self.order]
-        rows = np.unique(np.linspace(0, len(n_steps) - 1, N_TICKS).round().astype(int))
-        ax.set_yticks(rows + 0.5, n_steps[rows])
-        ax.set_ylabel("number of steps of a row")
 
-    def _mark_labels(self, ax: Any, y: np.ndarray) -> None:
-        """Write beside the rows of a label what it is and how many steps they took."""
-        labels, counts = np.unique(y, return_counts=True)
-        ends = counts.cumsum()
-        of_labels = np.split(self.n_steps[self.order], ends[:-1])
-        ranges = [(of_label[0], of_label[-1]) for of_label in of_labels]
-        names = [
-            f"{label}: {few}" + (f"–{many}" if few < many else "")
-            for label, (few, many) in zip(labels, ranges, strict=True)
-        ]
-        ax.set_yticks(ends - counts / 2, names)
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylabel("y: number of steps of a row")
-        for end in ends[:-1]:
-            ax.axhline(end, color="white", linewidth=2)
+def _mark_steps(ax: "Axes", n_steps: np.ndarray) -> None:
+    """Write beside some rows how many steps they took, given those of the rows from below."""
+    rows = np.unique(np.linspace(0, len(n_steps) - 1, N_TICKS).round().astype(int))
+    ax.set_yticks(rows + 0.5, n_steps[rows])
+    ax.set_ylabel("number of steps of a row")
 
 
-class Steps(NamedTuple):
-    """The steps that a solver took from t = 0 on, and those that it tried and gave up.
-
-    Attributes
-    ----------
-    start : ndarray of shape (n_tries, n_rows)
-        When a row stood at the start of a step.
-    size : ndarray of shape (n_tries, n_rows)
-        How far the step went: zero if it was given up, or if the row had arrived before.
-    rejected : ndarray of int, shape (n_rows,)
-        How many were given up.
-    """
-
-    start: np.ndarray
-    size: np.ndarray
-    rejected: np.ndarray
-
-
-@torch.no_grad()
-def accepted_steps(field: nn.Module, z0: Tensor, t1: float, method: Method) -> Steps:
-    """Find the steps that a solve takes, and those that it tries.
-
-    Parameters
-    ----------
-    field : nn.Module
-        f(t, z), see `sknode.ode.odeint`.
-    z0 : Tensor of shape ``(rows, *state)``
-        The states at t = 0.
-    t1 : float
-        Where the solve ends, later than 0.
-    method : Method
-        How to solve.
-
-    Returns
-    -------
-    Steps
-        The steps.
-
-    Raises
-    ------
-    SolverError
-        As in `sknode.ode.odeint`.
-    """
-    parameters = parameters_of(field, dense_form_of(field))
-    # The native engine, which takes the same steps, does not tell where they are.
-    workspace = lease(field, parameters, z0, method.tableau, None).workspace
-    workspace.system.enter(z0, 0.0, out=workspace.stack[0])
-    stats = Stats(len(z0), method.tableau.n_stages, method.tableau.fsal)
-    ends = []
-    for step in steps(workspace, [0.0, t1], method, stats, keep_tapes=False):
-        stats.add(step.before, step.after, step.proposal)
-        ends.append(torch.stack([step.before, step.after]))
-    # On a fixed grid one number stands for all rows.
-    left = torch.stack(ends, 1).view(2, len(ends), -1).expand(-1, -1, len(z0))
-    before, after = left.cpu().numpy().astype(np.float64)
-    return Steps(before[0] - before, before - after, stats.rejected.cpu().numpy())
+def _mark_labels(ax: "Axes", n_steps: np.ndarray, y: np.ndarray) -> None:
+    """Write beside the rows of a label what it is and how many steps they took."""
+    labels, counts = np.unique(y, return_counts=True)
+    ends = counts.cumsum()
+    of_labels = np.split(n_steps, ends[:-1])
+    ranges = [(of_label[0], of_label[-1]) for of_label in of_labels]
+    names = [
+        f"{label}: {few}" + (f"–{many}" if few < many else "")
+        for label, (few, many) in zip(labels, ranges, strict=True)
+    ]
+    ax.set_yticks(ends - counts / 2, names)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylabel("y: number of steps of a row")
+    for end in ends[:-1]:
+        ax.axhline(end, color="white", linewidth=2)
 
 
-def _steps_of_rows(estimator: BaseSolving, X: Any, member: int, n_bins: int) -> dict[str, Any]:
-    """Return the arguments of a display but the labels."""
-    # Running it would set it to evaluation. What was set on the block, a copy does not have.
-    model, block = deepcopy(estimator), estimator.net_.module_.block
-    network, method = model.net_.module_, block.settings.method
-    t = np.linspace(0, block.t1, n_bins + 1)
+def _add_bar(ax: "Axes", im: "AxesImage", *, smaller: bool) -> None:
+    """Draw what the colours mean, and whether there are smaller steps than they tell apart."""
+    from matplotlib.ticker import LogLocator
 
-    def count(rows: Tensor) -> Tensor:
-        of_all = accepted_steps(network.block.field, network.start(rows), block.t1, method)
-        counts = np.column_stack([_counts_until(t, of_all), of_all.rejected])
-        return torch.from_numpy(counts).view(network.n_members, len(rows), -1)[member]
-
-    *counts, rejected = model._run(count, X).T
-    return {
-        "t": t,
-        "step_size": np.diff(t) / np.diff(counts, axis=0).T,
-        "n_steps": counts[-1].round().astype(np.int64),
-        "rejected": rejected.astype(np.int64),
-    }
-
-
-def _counts_until(t: np.ndarray, taken: Steps) -> np.ndarray:
-    """Return how many steps each row took until each time, parts included, (n_rows, n_times)."""
-    counts = np.empty((taken.start.shape[1], len(t)))
-    for row, (start, size) in enumerate(zip(taken.start.T, taken.size.T, strict=True)):
-        nodes = np.append(start[size != 0], t[-1])
-        counts[row] = np.interp(t, nodes, np.arange(len(nodes)))
-    return counts
+    bar = ax.figure.colorbar(
+        im,
+        ax=ax,
+        label="step size",
+        ticks=LogLocator(subs=ROUND),
+        format="%g",
+        extend="min" if smaller else "neither",
+    )
+    bar.minorticks_off()
 
 
 def _round_range(low: float, high: float) -> tuple[float, float]:

@@ -16,7 +16,8 @@ from torch import nn
 
 from sknode import NODEClassifier, NODEImageClassifier, NODERegressor, ResNetClassifier
 from sknode.exceptions import SolverError
-from sknode.inspection._steps import StepDisplay, accepted_steps
+from sknode.inspection import StepDisplay
+from sknode.inspection._accepted import accepted_steps
 from sknode.modules import MLPField, NODENetwork
 from sknode.ode import native, odeint
 from sknode.ode.solution import check_settings
@@ -372,7 +373,7 @@ def test_bad_arguments_are_refused(arguments, message):
 
 
 def test_matplotlib_is_loaded_only_when_something_is_drawn():
-    code = "import sys, sknode.inspection._steps; assert 'matplotlib' not in sys.modules"
+    code = "import sys, sknode.inspection; assert 'matplotlib' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
