@@ -19,7 +19,8 @@ from sknode import (
     ResNetClassifier,
     ResNetRegressor,
 )
-from sknode.inspection._training import QUANTITIES, TrainingDisplay
+from sknode.inspection import TrainingDisplay
+from sknode.inspection._histories import QUANTITIES
 from tests.problems import CLASSICAL
 
 mpl = pytest.importorskip("matplotlib")
@@ -352,7 +353,7 @@ def test_a_single_name_is_no_sequence_of_names():
 
 
 def test_matplotlib_is_loaded_only_when_something_is_drawn():
-    code = "import sys, sknode.inspection._training; assert 'matplotlib' not in sys.modules"
+    code = "import sys, sknode.inspection; assert 'matplotlib' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
