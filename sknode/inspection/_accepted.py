@@ -85,8 +85,8 @@ def accepted_steps(field: nn.Module, z0: Tensor, t1: float, method: Method) -> S
 
 def binned_steps(estimator: SolverMixin, X: Any, member: int, n_bins: int) -> BinnedSteps:
     """Solve rows as the prediction of a fitted estimator does, which stays as it is."""
-    # The estimator's own network would be set to evaluation. A copy of it has not what was set on
-    # the block.
+    # A run sets the network to evaluation, so a copy is run. What was set on the block after the
+    # fit, the copy's own block does not have.
     model = deepcopy(estimator)
     network = model.net_.module_
     block = estimator.net_.module_.block

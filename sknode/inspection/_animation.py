@@ -20,8 +20,9 @@ __all__ = ["AnimatedDisplay"]
 
 # A GIF counts hundredths of a second.
 MOST_FPS = 100
-# With fewer pixels there is no room for axes; with more, a frame takes 100 MB and more.
-DPI = 10, 1000
+# With fewer pixels an inch there is no room for axes; with more, a frame takes 100 MB and more.
+LEAST_DPI = 10
+MOST_DPI = 1000
 
 
 class AnimatedDisplay(StatesDisplay):
@@ -110,8 +111,8 @@ def _writer_for(path: Any, fps: Any, dpi: Any) -> "AbstractMovieWriter":
     from matplotlib.animation import FFMpegWriter, PillowWriter
 
     fps = check_integer("fps", fps, 1, MOST_FPS)
-    if not is_number(dpi) or not DPI[0] <= dpi <= DPI[1]:
-        raise ValueError(f"dpi must be a number from {DPI[0]} to {DPI[1]}, got {dpi!r}")
+    if not is_number(dpi) or not LEAST_DPI <= dpi <= MOST_DPI:
+        raise ValueError(f"dpi must be a number from {LEAST_DPI} to {MOST_DPI}, got {dpi!r}")
     path = check_path(path)
     ending = path.suffix.lower()
     if ending not in (".gif", ".mp4"):

@@ -56,7 +56,7 @@ def panels(given: np.ndarray | None, n_axes: int, side: float, ratio: float) -> 
         return given
     n_columns = min(n_axes, COLUMNS)
     n_rows = -(-n_axes // COLUMNS)
-    # Room for the key beside, and for titles and labels above and below.
+    # There is room for the key beside, and for titles and labels above and below.
     size = side * n_columns + 1.2, (side * ratio + 0.8) * n_rows
     axes = make_axes(n_axes, n_columns, size, sharey=True)
     for i, ax in enumerate(axes):

@@ -25,7 +25,8 @@ def parts_of(who: str, estimator: Any, kind: type[N]) -> tuple[Pipeline | None, 
     """
     before = None
     if isinstance(estimator, Pipeline):
-        before, estimator = estimator[:-1], estimator[-1]
+        before = estimator[:-1]
+        estimator = estimator[-1]
     if not isinstance(estimator, kind):
         known = [getattr(estimators, name) for name in estimators.__all__]
         names = ", ".join(each.__name__ for each in known if issubclass(each, kind))

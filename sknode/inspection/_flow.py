@@ -15,7 +15,7 @@ __all__ = ["FlowDisplay"]
 
 MOST_PANELS = 10
 FEW_PANELS = 5
-# In inches.
+# The width of a panel, in inches.
 PANEL_WIDTH = 2.3
 
 

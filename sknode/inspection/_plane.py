@@ -65,7 +65,7 @@ def plane_of(states: np.ndarray, dims: tuple[int, int] | None) -> Plane:
         found = PCA(2, svd_solver="full").fit(states)
         return Plane(found.mean_, found.components_)
     origin = states.mean(axis=0)
-    # So that the coordinates are those of the state.
+    # The coordinates on the plane are those of the state then.
     origin[list(dims)] = 0.0
     return Plane(origin, np.eye(states.shape[1])[list(dims)])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StatesDisplay", "draw_points", "draw_ways"]
 
-# Height/width of axes, and their width in inches.
+# Height/width of axes with time on one of them, and their width in inches.
 OVER_TIME = 0.7
 WIDTH_OVER_TIME = 4.5
 

@@ -19,7 +19,7 @@ __all__ = ["VectorFieldDisplay"]
 
 # A panel of so many arrows in each direction, or so many panels, take a second or two.
 MOST = 200
-# In inches.
+# The width of a panel, in inches.
 PANEL_WIDTH = 3.2
 KINDS = ("quiver", "streamplot")
 GREY = "0.55"

@@ -24,9 +24,9 @@ __all__ = ["FINE", "Ways", "asked_of", "check_times", "derivative", "ways_of"]
 COARSE = np.linspace(0, 1, 5)
 # 48 parts: the corners of the way through a residual network of 1 to 4, 6 or 8 blocks are in it.
 FINE = np.linspace(0, 1, 49)
-# An animation with a frame for each runs for eight minutes.
+# An animation with a frame for each of them runs for eight minutes.
 MOST_TIMES = 10_000
-# The squares of states that have moved for so long are finite.
+# States that have moved for so long still have finite squares.
 LAST_TIME = 1e100
 
 
