@@ -6,9 +6,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .. import estimators
-from ..estimators.base import BaseNetwork
+from .._checks import check_integer
+from ..estimators._base import BaseNetwork
 
-__all__ = ["parts_of"]
+__all__ = ["check_member", "parts_of"]
 
 N = TypeVar("N", bound=BaseNetwork)
 
@@ -35,3 +36,8 @@ def parts_of(who: str, estimator: Any, kind: type[N]) -> tuple[Pipeline | None, 
         )
     check_is_fitted(estimator)
     return before, estimator
+
+
+def check_member(estimator: BaseNetwork, member: Any) -> int:
+    """Return the number of a member, or raise a ValueError if there is none of it."""
+    return check_integer("member", member, 0, estimator.net_.module_.n_members - 1)

@@ -10,7 +10,7 @@ from ..estimators._node import SolverMixin
 from ._accepted import binned_steps
 from ._axes import check_ax
 from ._colours import check_cmap
-from ._fitted import parts_of
+from ._fitted import check_member, parts_of
 from ._labels import labels_of
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ class StepDisplay:
             If a row cannot be solved; it is named.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        before, fitted = parts_of(cls.__name__, estimator, BaseSolving)
-        member = check_integer("member", member, 0, fitted.net_.module_.n_members - 1)
+        before, fitted = parts_of(cls.__name__, estimator, SolverMixin)
+        member = check_member(fitted, member)
         n_bins = check_integer("n_bins", n_bins, 1, MOST_BINS)
         y = _check_labels(X, y)
         check_ax(ax)

@@ -9,13 +9,12 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from .._checks import check_integer
 from .._vectors import check_vector
 from ..estimators._rows import BaseRowNetwork
 from ..estimators._threads import one_thread
 from ..modules import MLPField
 from ..modules.residual import ResidualBlocks
-from ._fitted import parts_of
+from ._fitted import check_member, parts_of
 from ._labels import labels_of, values_of
 from ._plane import Plane, check_dims, names_of, plane_of
 
@@ -113,7 +112,7 @@ def asked_of(
     """
     before, fitted = parts_of(display, estimator, BaseRowNetwork)
     n_dims = _fields_of(fitted)[0].dense_form().n_dims
-    member = check_integer("member", member, 0, fitted.net_.module_.n_members - 1)
+    member = check_member(fitted, member)
     dims = check_dims(dims, n_dims)
     y, classes = _check_labels(fitted, X, y)
     if times is None:
