@@ -19,7 +19,7 @@ from sknode import (
     ResNetClassifier,
     ResNetRegressor,
 )
-from sknode.inspection._flow import FlowDisplay
+from sknode.inspection import FlowDisplay
 from tests.problems import CLASSICAL
 
 mpl = pytest.importorskip("matplotlib")
@@ -367,8 +367,7 @@ def test_a_state_of_one_dimension_has_no_two_to_choose():
 def test_matplotlib_is_loaded_and_needed_only_where_something_is_drawn():
     code = """
 import sys
-from sknode.inspection._flow import FlowDisplay
-from sknode.inspection._vector_field import VectorFieldDisplay
+from sknode.inspection import FlowDisplay, VectorFieldDisplay
 assert "matplotlib" not in sys.modules
 sys.modules["matplotlib"] = None
 for display in FlowDisplay, VectorFieldDisplay:

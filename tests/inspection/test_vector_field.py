@@ -11,8 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknode import NODEClassifier, NODERegressor, ResNetClassifier, ResNetRegressor
-from sknode.inspection._flow import FlowDisplay
-from sknode.inspection._vector_field import VectorFieldDisplay
+from sknode.inspection import FlowDisplay, VectorFieldDisplay
 from tests.problems import CLASSICAL
 
 mpl = pytest.importorskip("matplotlib")
