@@ -5,18 +5,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, root_mean_squared_error
 from sklearn.utils.validation import _num_samples
 from torch import Tensor
 
-from ..estimators import NODERegressor
-from ..estimators.classes import MULTILABEL
-from ..estimators.classification import Classification
-from ..estimators.solver import BaseSolving
+from ..estimators._node import SolverMixin
 from ..ode.solution import check_settings
 from ._fitted import parts_of
 
 __all__ = ["SolverConsistency", "solver_consistency"]
+
+PROBABILITIES = "predict_proba"
 
 
 class SolverConsistency(NamedTuple):
@@ -73,7 +73,7 @@ def solver_consistency(
     Parameters
     ----------
     estimator : NODEClassifier, NODERegressor, NODEImageClassifier, or a Pipeline that ends in one
-        The fitted estimator; it stays as it is.
+        The fitted estimator, of sknode or of its bases; it stays as it is.
     X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
         Rows, best those that the estimator was not trained on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -94,7 +94,8 @@ def solver_consistency(
     Raises
     ------
     TypeError
-        If it is no estimator of sknode with a solver.
+        If it is no estimator of sknode with a solver, or neither a classifier with `predict_proba`
+        nor a regressor.
     NotFittedError
         If it is not fitted.
     ValueError
@@ -118,50 +119,68 @@ def solver_consistency(
     >>> found.score == found.tight_score, found.deviation < 0.05
     (True, True)
     """
-    settings = check_settings(solver=solver, tolerance=tolerance, max_steps=max_steps)
-    before, fitted = parts_of("solver_consistency", estimator, BaseSolving)
+    settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
+    before, fitted = parts_of("solver_consistency", estimator, SolverMixin)
+    _check_task(fitted)
     _check_targets(fitted, X, y)
     X = before.transform(X) if before else X
-    own, tight = deepcopy(fitted), deepcopy(fitted)
+    tight_copy = deepcopy(fitted)
     # In single precision the tolerance may be below what rounding allows.
-    tight.net_.module_.double().block.settings = settings
-    (score, error, predicted, nfe), (tight_score, tight_error, tight_predicted, tight_nfe) = (
-        _measure(each, X, y) for each in (own, tight)
+    tight_copy.net_.module_.double().block.settings = settings
+    own = _measure(deepcopy(fitted), X, y)
+    tight = _measure(tight_copy, X, y)
+    return SolverConsistency(
+        score=own.score,
+        tight_score=tight.score,
+        error=own.error,
+        tight_error=tight.error,
+        deviation=float(np.abs(own.predicted - tight.predicted).max()),
+        nfe=own.nfe,
+        tight_nfe=tight.nfe,
     )
-    deviation = float(np.abs(predicted - tight_predicted).max())
-    return SolverConsistency(score, tight_score, error, tight_error, deviation, nfe, tight_nfe)
+
+
+class _Measured(NamedTuple):
+    """A fitted model under one solver, with what it predicts in the unit of the deviation."""
+
+    score: float
+    error: float
+    predicted: np.ndarray
+    nfe: float
+
+
+def _check_task(estimator: SolverMixin) -> None:
+    """Raise a TypeError if an estimator makes no predictions that could be compared."""
+    if is_regressor(estimator) or (is_classifier(estimator) and hasattr(estimator, PROBABILITIES)):
+        return
+    raise TypeError(
+        f"solver_consistency takes a regressor, or a classifier with {PROBABILITIES}; "
+        f"{type(estimator).__name__} is neither"
+    )
 
 
 def _check_targets(estimator: BaseSolving, X: Any, y: Any) -> None:
     """Raise a ValueError if no predictions of the rows could be compared with the targets."""
+    n_outputs, _ = estimator._task()
+    error_of = accuracy_score if is_classifier(estimator) else root_mean_squared_error
     try:
-        n_rows = _num_samples(X)
-        if isinstance(estimator, Classification):
-            several = estimator.target_type_ == MULTILABEL
-            shape = (n_rows, len(estimator.classes_)) if several else n_rows
-            accuracy_score(y, np.full(shape, 0 if several else estimator.classes_[0]))
-        else:
-            assert isinstance(estimator, NODERegressor)
-            n_targets = len(estimator.target_scaling_.scale)
-            root_mean_squared_error(y, np.zeros((n_rows, n_targets)))
+        # What a network says whose outputs are zero is of the form of a prediction.
+        error_of(y, estimator._decode(np.zeros((_num_samples(X), n_outputs))))
     except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"y must be the targets of the rows X: {error}") from error
 
 
-def _measure(estimator: BaseSolving, X: Any, y: Any) -> tuple[float, float, np.ndarray, float]:
-    """Return score, error, predictions and the mean number of evaluations of a row."""
+def _measure(estimator: SolverMixin, X: Any, y: Any) -> _Measured:
     counts: list[Tensor] = []
     block = estimator.net_.module_.block
     hook = block.register_forward_hook(lambda *_: counts.append(block.stats.nfe))
-    if isinstance(estimator, Classification):
-        predicted = estimator.predict_proba(X)
-    else:
-        assert isinstance(estimator, NODERegressor)
-        predicted = estimator.predict(X)
+    predict = getattr(estimator, PROBABILITIES if is_classifier(estimator) else "predict")
+    predicted = predict(X)
     hook.remove()
     nfe = torch.cat(counts).double().mean().item()
     score = float(estimator.score(X, y))
-    if isinstance(estimator, Classification):
-        return score, 1 - score, predicted, nfe
+    if is_classifier(estimator):
+        return _Measured(score, 1 - score, predicted, nfe)
     error = float(root_mean_squared_error(y, predicted))
-    return score, error, predicted / estimator.target_scaling_.scale, nfe
+    # A regressor learns its targets in the unit in which a deviation tells something.
+    return _Measured(score, error, estimator._encode(predicted), nfe)

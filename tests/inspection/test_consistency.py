@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import RegressorMixin
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
@@ -8,7 +9,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknode import NODEClassifier, NODERegressor
+from sknode.estimators._node import BaseNODE
+from sknode.estimators._params import with_parameters
+from sknode.estimators._regression import Regression
 from sknode.inspection import solver_consistency
+from sknode.modules.losses import RegressionLoss
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 20, "random_state": 0}
@@ -66,6 +71,69 @@ def test_it_takes_pipelines_frames_and_labels():
     labels = np.column_stack([IRIS[1] > 0, IRIS[1] == 1]).astype(int)
     several = NODEClassifier(**QUICK).fit(IRIS[0], labels)
     assert solver_consistency(several, IRIS[0], labels).score == several.score(IRIS[0], labels)
+
+
+@with_parameters(loss="squared_error", quantile=None, lift_frequency=0.5)
+class OwnRegressor(Regression, BaseNODE):
+    """A regressor of the bases beside `NODERegressor`."""
+
+
+@with_parameters(lift_frequency=0.5)
+class Halves(BaseNODE):
+    """What learns one target by halves, and is neither a classifier nor a regressor."""
+
+    def _check_target(self, y):
+        return np.asarray(y, dtype=np.float64)
+
+    def _learn_target(self, table, classes):
+        pass
+
+    def _encode(self, y):
+        return y.reshape(len(y), 1) / 2
+
+    def _decode(self, outputs):
+        return 2 * outputs[:, 0]
+
+    def _average(self, outputs, counts):
+        return outputs.mean(axis=0)
+
+    def _task(self):
+        return 1, lambda: RegressionLoss("squared_error", None)
+
+    def _score(self, outputs, *, y, sample_weight):
+        return -np.square(self._decode(outputs) - y).mean()
+
+
+class HalvesRegressor(RegressorMixin, Halves):
+    """A regressor whose targets have nothing to do with `Regression`."""
+
+    def predict(self, X):
+        return self._decode(self._outputs(X))
+
+
+def test_a_regressor_of_ones_own_is_measured_as_that_of_sknode():
+    own = OwnRegressor(**QUICK).fit(*DIABETES)
+    known = NODERegressor(**QUICK).fit(*DIABETES)
+    assert solver_consistency(own, *DIABETES) == solver_consistency(known, *DIABETES)
+
+
+def test_a_regressor_with_targets_of_its_own_is_measured_in_the_unit_it_learns_them_in():
+    X, y = DIABETES[0], DIABETES[1] / 100
+    model = wild(HalvesRegressor(**{**QUICK, "solver": "euler"}).fit(X, y), factor=10.0)
+    found = solver_consistency(model, X, y, tolerance=1e-8)
+    tight = HalvesRegressor(**{**QUICK, "max_epochs": 1}, tolerance=1e-8).fit(X, y)
+    tight.net_.module_.load_state_dict(model.net_.module_.state_dict())
+    assert found.tight_score == pytest.approx(tight.score(X, y))
+    deviation = np.abs(model.predict(X) - tight.predict(X)).max() / 2
+    assert found.deviation == pytest.approx(deviation)
+    with pytest.raises(ValueError, match="y must be the targets of the rows X"):
+        solver_consistency(model, X, np.column_stack([y, y]))
+
+
+def test_an_estimator_whose_predictions_cannot_be_compared_is_refused():
+    model = Halves(**QUICK).fit(*DIABETES)
+    with pytest.raises(TypeError, match=r"takes a regressor, or a .*; Halves is neither"):
+        solver_consistency(model, *DIABETES)
 
 
 @pytest.mark.parametrize("other", [GaussianNB(), make_pipeline(GaussianNB())])
