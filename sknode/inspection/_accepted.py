@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..estimators._node import SolverMixin
+from ..estimators.solver import BaseSolving
 from ..ode import Stats
-from ..ode.field import dense_form_of, parameters_of
-from ..ode.integrate import Method, steps
-from ..ode.workspace import lease
+from ..ode.dense import dense_form_of, parameters_of
+from ..ode.eager.stepping import steps
+from ..ode.eager.workspace import lease
+from ..ode.settings import Method
 
 __all__ = ["Steps", "accepted_steps", "binned_steps"]
 
@@ -75,7 +76,7 @@ def accepted_steps(field: nn.Module, z0: Tensor, t1: float, method: Method) -> S
     stats = Stats(len(z0), method.tableau.n_stages, method.tableau.fsal)
     ends = []
     for step in steps(workspace, [0.0, t1], method, stats, keep_tapes=False):
-        stats.add(step)
+        stats.add(step.before, step.after, step.proposal)
         ends.append(torch.stack([step.before, step.after]))
     # On a fixed grid one number stands for all rows.
     left = torch.stack(ends, 1).view(2, len(ends), -1).expand(-1, -1, len(z0))
@@ -83,7 +84,7 @@ def accepted_steps(field: nn.Module, z0: Tensor, t1: float, method: Method) -> S
     return Steps(before[0] - before, before - after, stats.rejected.cpu().numpy())
 
 
-def binned_steps(estimator: SolverMixin, X: Any, member: int, n_bins: int) -> BinnedSteps:
+def binned_steps(estimator: BaseSolving, X: Any, member: int, n_bins: int) -> BinnedSteps:
     """Solve rows as the prediction of a fitted estimator does, which stays as it is."""
     # A run sets the network to evaluation, so a copy is run. What was set on the block after the
     # fit, the copy's own block does not have.

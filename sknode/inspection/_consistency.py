@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, root_mean_squared_error
 from sklearn.utils.validation import _num_samples
 from torch import Tensor
 
-from ..estimators._node import SolverMixin
+from ..estimators.solver import BaseSolving
 from ..ode.solution import check_settings
 from ._fitted import parts_of
 
@@ -119,8 +119,8 @@ def solver_consistency(
     >>> found.score == found.tight_score, found.deviation < 0.05
     (True, True)
     """
-    settings = check_settings(solver, tolerance, None, max_steps, "discrete", None)
-    before, fitted = parts_of("solver_consistency", estimator, SolverMixin)
+    settings = check_settings(solver=solver, tolerance=tolerance, max_steps=max_steps)
+    before, fitted = parts_of("solver_consistency", estimator, BaseSolving)
     _check_task(fitted)
     _check_targets(fitted, X, y)
     X = before.transform(X) if before else X
@@ -149,7 +149,7 @@ class _Measured(NamedTuple):
     nfe: float
 
 
-def _check_task(estimator: SolverMixin) -> None:
+def _check_task(estimator: BaseSolving) -> None:
     """Raise a TypeError if an estimator makes no predictions that could be compared."""
     if is_regressor(estimator) or (is_classifier(estimator) and hasattr(estimator, PROBABILITIES)):
         return
@@ -161,16 +161,16 @@ def _check_task(estimator: SolverMixin) -> None:
 
 def _check_targets(estimator: BaseSolving, X: Any, y: Any) -> None:
     """Raise a ValueError if no predictions of the rows could be compared with the targets."""
-    n_outputs, _ = estimator._task()
+    target = estimator._target
     error_of = accuracy_score if is_classifier(estimator) else root_mean_squared_error
     try:
         # What a network says whose outputs are zero is of the form of a prediction.
-        error_of(y, estimator._decode(np.zeros((_num_samples(X), n_outputs))))
+        error_of(y, target.decode(np.zeros((_num_samples(X), target.n_outputs))))
     except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"y must be the targets of the rows X: {error}") from error
 
 
-def _measure(estimator: SolverMixin, X: Any, y: Any) -> _Measured:
+def _measure(estimator: BaseSolving, X: Any, y: Any) -> _Measured:
     counts: list[Tensor] = []
     block = estimator.net_.module_.block
     hook = block.register_forward_hook(lambda *_: counts.append(block.stats.nfe))
@@ -183,4 +183,4 @@ def _measure(estimator: SolverMixin, X: Any, y: Any) -> _Measured:
         return _Measured(score, 1 - score, predicted, nfe)
     error = float(root_mean_squared_error(y, predicted))
     # A regressor learns its targets in the unit in which a deviation tells something.
-    return _Measured(score, error, estimator._encode(predicted), nfe)
+    return _Measured(score, error, estimator._target.encode(predicted), nfe)

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import estimators
 from .._checks import check_integer
-from ..estimators._base import BaseNetwork
+from ..estimators.base import BaseNetwork
 
 __all__ = ["check_member", "parts_of"]
 

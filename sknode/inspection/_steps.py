@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from .._checks import check_integer
-from ..estimators._node import SolverMixin
+from ..estimators.solver import BaseSolving
 from ._accepted import binned_steps
 from ._axes import check_ax
 from ._colours import check_cmap
@@ -163,7 +163,7 @@ class StepDisplay:
             If a row cannot be solved; it is named.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        before, fitted = parts_of(cls.__name__, estimator, SolverMixin)
+        before, fitted = parts_of(cls.__name__, estimator, BaseSolving)
         member = check_member(fitted, member)
         n_bins = check_integer("n_bins", n_bins, 1, MOST_BINS)
         y = _check_labels(X, y)

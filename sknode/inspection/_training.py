@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from ..estimators._base import BaseNetwork
+from ..estimators.base import BaseNetwork
 from ._curves import add_keys, axes_of, draw_curves
 from ._fitted import parts_of
 from ._histories import (

@@ -10,10 +10,10 @@ from sklearn.pipeline import Pipeline
 from torch import Tensor
 
 from .._vectors import check_vector
-from ..estimators._rows import BaseRowNetwork
-from ..estimators._threads import one_thread
+from ..estimators.tabular import BaseRowNetwork
 from ..modules import MLPField
 from ..modules.residual import ResidualBlocks
+from ..training.threads import one_thread
 from ._fitted import check_member, parts_of
 from ._labels import labels_of, values_of
 from ._plane import Plane, check_dims, names_of, plane_of

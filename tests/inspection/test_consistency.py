@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknode import NODEClassifier, NODERegressor
-from sknode.estimators._node import BaseNODE
-from sknode.estimators._params import with_parameters
-from sknode.estimators._regression import Regression
+from sknode.estimators.regression import Regression
+from sknode.estimators.solver import BaseNODE
 from sknode.inspection import solver_consistency
 from sknode.modules.losses import RegressionLoss
+from sknode.training.target import Target
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 20, "random_state": 0}
@@ -73,14 +75,39 @@ def test_it_takes_pipelines_frames_and_labels():
     assert solver_consistency(several, IRIS[0], labels).score == several.score(IRIS[0], labels)
 
 
-@with_parameters(loss="squared_error", quantile=None, lift_frequency=0.5)
 class OwnRegressor(Regression, BaseNODE):
     """A regressor of the bases beside `NODERegressor`."""
 
+    lift_frequency: float = 0.5
 
-@with_parameters(lift_frequency=0.5)
+
+class HalvedNumbers(Target):
+    """Single numbers that are learned by halves."""
+
+    n_outputs = 1
+    criterion = partial(RegressionLoss, "squared_error", None)
+
+    def encode(self, y):
+        return y.reshape(len(y), 1) / 2
+
+    def decode(self, outputs):
+        return 2 * outputs[:, 0]
+
+    def average(self, outputs, counts):
+        return outputs.mean(axis=0)
+
+    def score(self, outputs, *, y, sample_weight):
+        return -np.square(self.decode(outputs) - y).mean()
+
+
 class Halves(BaseNODE):
     """What learns one target by halves, and is neither a classifier nor a regressor."""
+
+    lift_frequency: float = 0.5
+
+    @property
+    def _target(self):
+        return HalvedNumbers()
 
     def _check_target(self, y):
         return np.asarray(y, dtype=np.float64)
@@ -88,27 +115,13 @@ class Halves(BaseNODE):
     def _learn_target(self, table, classes):
         pass
 
-    def _encode(self, y):
-        return y.reshape(len(y), 1) / 2
-
-    def _decode(self, outputs):
-        return 2 * outputs[:, 0]
-
-    def _average(self, outputs, counts):
-        return outputs.mean(axis=0)
-
-    def _task(self):
-        return 1, lambda: RegressionLoss("squared_error", None)
-
-    def _score(self, outputs, *, y, sample_weight):
-        return -np.square(self._decode(outputs) - y).mean()
-
 
 class HalvesRegressor(RegressorMixin, Halves):
     """A regressor whose targets have nothing to do with `Regression`."""
 
     def predict(self, X):
-        return self._decode(self._outputs(X))
+        target = self._target
+        return self._map_outputs(X, lambda of_all: target.decode(target.combine(of_all)))
 
 
 def test_a_regressor_of_ones_own_is_measured_as_that_of_sknode():
