@@ -83,8 +83,7 @@ def _choice(known: Iterable[str | None]) -> Callable[[str, Any], str | None]:
     return check
 
 
-def _one_or_two(name: str, value: Any) -> float | tuple[float, float]:
-    """Return a tolerance, or a relative and an absolute one."""
+def _number_or_pair(name: str, value: Any) -> float | tuple[float, float]:
     if not is_tolerance(value):
         raise ValueError(f"{name} must be a positive number or a pair of them, got {value!r}")
     if not isinstance(value, tuple | list):
@@ -116,7 +115,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "tolerance": Setting(
         1e-3,
-        _one_or_two,
+        _number_or_pair,
         "float or (float, float)",
         "Relative and absolute tolerance of the adaptive methods: one number for both or a pair.",
     ),
@@ -141,7 +140,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "adjoint_tolerance": Setting(
         None,
-        _or_none(_one_or_two),
+        _or_none(_number_or_pair),
         "float, (float, float) or None",
         "Tolerance of the continuous adjoint; None: that of the solve.",
     ),
@@ -292,7 +291,8 @@ def resolve(
         values["max_steps"],
         first_step,
     )
-    rtol, atol = _pair(values["adjoint_tolerance"] or (rtol, atol))
+    if values["adjoint_tolerance"] is not None:
+        rtol, atol = _pair(values["adjoint_tolerance"])
     return Settings(
         method,
         method._replace(rtol=rtol, atol=atol, first_step=None),
@@ -302,8 +302,9 @@ def resolve(
     )
 
 
-def _pair(tolerance: float | tuple[float, float]) -> tuple[float, float]:
-    return tolerance if isinstance(tolerance, tuple) else (tolerance, tolerance)
+def _pair(value: float | tuple[float, float]) -> tuple[float, float]:
+    """Return the relative and the absolute tolerance, which are the same if there is one."""
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def _check_first_step(value: Any) -> None:
