@@ -16,6 +16,7 @@ __all__ = [
     "is_integer",
     "is_number",
     "is_tolerance",
+    "unexpected_keyword",
 ]
 
 
@@ -76,3 +77,8 @@ def check_path(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a str or a path, got {type(path).__name__}")
     return Path(path)
+
+
+def unexpected_keyword(function: str, name: str) -> TypeError:
+    """Return the error by which Python says that a function has no such argument."""
+    return TypeError(f"{function}() got an unexpected keyword argument {name!r}")

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, dataclass_transform
 
+from .._checks import unexpected_keyword
 from .parameters import PARAMETERS
 
 __all__ = ["Hyperparameters", "fitted"]
@@ -42,7 +43,7 @@ def _constructor(owner: str, defaults: dict[str, Any]) -> Callable[..., None]:
     def construct(self: Any, **params: Any) -> None:
         unknown = params.keys() - defaults.keys()
         if unknown:
-            raise TypeError(f"{qualname}() got an unexpected keyword argument {min(unknown)!r}")
+            raise unexpected_keyword(qualname, min(unknown))
         vars(self).update(defaults)
         vars(self).update(params)
 

@@ -15,7 +15,14 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
 import torch
 from torch import Tensor
 
-from .._checks import check_choice, check_count, check_flag, is_number, is_tolerance
+from .._checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    is_number,
+    is_tolerance,
+    unexpected_keyword,
+)
 from .tableau import TABLEAUS, Tableau
 
 __all__ = [
@@ -187,9 +194,7 @@ def with_settings(before: str | None = None) -> Callable[[F], F]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if not known.issuperset(kwargs):
                 unknown = next(name for name in kwargs if name not in known)
-                raise TypeError(
-                    f"{function.__qualname__}() got an unexpected keyword argument {unknown!r}"
-                )
+                raise unexpected_keyword(function.__qualname__, unknown)
             return function(*args, **kwargs)
 
         call.__signature__ = shown  # type: ignore[attr-defined]
