@@ -1,4 +1,4 @@
-// The continuous adjoint of one block of rows: the adjoint ODE of sknode/ode/adjoint.py, backwards.
+// The continuous adjoint of one block of rows: the adjoint ODE of eager/continuous.py, backwards.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Step sizes, a row at a time: the formulas of sknode/ode/control.py.
+// Step sizes, a row at a time: the formulas of eager/control.py.
 #pragma once
 
 #include <algorithm>

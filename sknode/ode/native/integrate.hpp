@@ -1,5 +1,5 @@
 // The stepping loops over one block of rows: a fixed grid, and adaptive with a step size for each
-// row. They take the decisions of sknode/ode/integrate.py.
+// row. They take the decisions of eager/stepping.py.
 #pragma once
 
 #include <cmath>

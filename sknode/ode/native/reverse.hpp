@@ -1,4 +1,4 @@
-// The discrete adjoint of one block of rows: the reverse sweep of sknode/ode/adjoint.py.
+// The discrete adjoint of one block of rows: the reverse sweep of eager/discrete.py.
 #pragma once
 
 #include "batch.hpp"

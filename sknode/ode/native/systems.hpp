@@ -75,7 +75,7 @@ template <class T> class Forward {
 };
 
 // The state z together with its cotangent a: (f, -(a + p f) df/dz), where p is the pull of the
-// kinetic energy, see sknode/ode/adjoint.py. Without a pull the cotangent's argument lies where
+// kinetic energy, see eager/continuous.py. Without a pull the cotangent's argument lies where
 // the pullback wants it.
 template <class T> class Adjoint {
   public:
