@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sknode import preset
 from sknode.modules import MLPField
+from sknode.ode import TABLEAUS
 from sknode.ode.field import Dynamics
 
 # Rounded so little that what is computed in two ways can be compared.
@@ -158,7 +159,7 @@ PROBLEMS = {
     "lane_emden_1": lambda: LaneEmden(1),
     "lane_emden_5": lambda: LaneEmden(5),
 }
-ADAPTIVE = ("bosh3", "dopri5", "tsit5")
+ADAPTIVE = tuple(name for name, tableau in TABLEAUS.items() if tableau.adaptive)
 
 
 class Counted(nn.Module):

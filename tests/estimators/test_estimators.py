@@ -23,6 +23,7 @@ from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sknode import NODEClassifier, NODERegressor, TrainingError
 from sknode.modules import NODENetwork
+from sknode.ode import TABLEAUS
 from tests.problems import CLASSICAL
 
 QUICK = {**CLASSICAL, "hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -247,9 +248,7 @@ def test_the_linear_lift_moves_rows_to_lift_dim_dimensions():
 
 
 @pytest.mark.parametrize("adjoint", ["discrete", "continuous", None])
-@pytest.mark.parametrize(
-    "solver", ["euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"]
-)
+@pytest.mark.parametrize("solver", TABLEAUS)
 def test_every_solver_learns_with_every_adjoint(solver, adjoint):
     model = NODEClassifier(
         hidden_layer_sizes=(8,), max_epochs=15, solver=solver, adjoint=adjoint, random_state=0,

@@ -20,6 +20,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, UndefinedMetricWarning
 
 from sknode import NODEClassifier, NODERegressor, SolverError, TrainingError, TrainingWarning
+from sknode.ode import TABLEAUS
 
 hypothesis = pytest.importorskip("hypothesis")
 HealthCheck, given, settings = hypothesis.HealthCheck, hypothesis.given, hypothesis.settings
@@ -70,7 +71,7 @@ VALID = {
     "time_dependent": st.booleans(),
     "dropout": st.floats(0.0, 1.0, exclude_max=True) | one_of(0),
     "n_members": st.integers(1, 4),
-    "solver": one_of("euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"),
+    "solver": one_of(*TABLEAUS),
     "tolerance": log_uniform(1e-9, 1.0) | st.tuples(log_uniform(1e-9, 1.0), log_uniform(1e-9, 1.0)),
     "n_steps": one_of(None, 1, 2, 3),
     "max_steps": st.integers(1, 50) | one_of(2**31, 2**63, 10**40),
