@@ -141,8 +141,9 @@ template <class T> class Solver {
     template <class F>
     bool for_each_task(int n_tasks, int n_threads, const std::function<bool()>& poll, F f) {
         const double work = double(batch_.n_rows) * double(batch_.network().n_parameters);
-        const int worthwhile = int(work / LEAST_WORK_OF_A_THREAD);
-        n_threads = std::max(1, std::min({n_threads, n_tasks, worthwhile}));
+        // A quotient beyond the largest int must not become one.
+        const int worthwhile = int(std::min(work / LEAST_WORK_OF_A_THREAD, double(n_tasks)));
+        n_threads = std::max(1, std::min(n_threads, worthwhile));
         if (int(rooms_.size()) < n_threads) rooms_.resize(n_threads);
         return for_each(n_tasks, n_threads, poll, [&](int task, int thread, auto interrupted) {
             f(task, rooms_[thread], interrupted);
