@@ -41,7 +41,7 @@ fuzz: export SKNODE_KILLS := 50
 fuzz: export OMP_NUM_THREADS := 1
 fuzz: export MKL_NUM_THREADS := 1
 fuzz: env
-	$(BIN)/pytest -n 2 tests/estimators/test_fuzz.py tests/estimators/test_checkpoint.py \
+	$(BIN)/pytest -n 2 tests/estimators/test_fuzz.py tests/training/test_checkpoint.py \
 	  tests/test_forged_files.py
 	$(BIN)/pytest -n 2 tests/estimators/test_contract.py -k presets
 

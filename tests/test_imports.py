@@ -61,7 +61,7 @@ MAP = [
     {"estimators._hyperparameters"},
     {"estimators._numbers", "estimators.classes", "estimators.reading", "estimators._tasks"},
     {"estimators.attributes", "estimators.recipes"},
-    {"estimators._documented"},
+    {"estimators.documented"},
     {"estimators._fitting"},
     {"estimators.base"},
     {

@@ -1,6 +1,6 @@
 """Each attribute that a fit leaves in an estimator once: what it is, and what it must be.
 
-`check_attributes` holds to it what comes from a file; `_documented` writes it into docstrings.
+`check_attributes` holds to it what comes from a file; `documented` writes it into docstrings.
 """
 
 import inspect

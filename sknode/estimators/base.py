@@ -64,7 +64,7 @@ class BaseNetwork(Hyperparameters, CallbackSupportMixin, BaseEstimator, metaclas
     n_features_in_: int = fitted()
     feature_names_in_: np.ndarray = fitted()
 
-    # Unless it is a hyperparameter.
+    # An estimator without this hyperparameter is a single network.
     n_members = 1
 
     # Where the diagram of an estimator in a notebook leads to.

@@ -1,7 +1,7 @@
 """Classification."""
 
-from ._documented import documented
 from .classification import Classification
+from .documented import documented
 from .solver import BaseNODE
 
 __all__ = ["NODEClassifier"]

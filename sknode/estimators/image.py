@@ -1,8 +1,8 @@
 """Classification of images."""
 
-from ._documented import documented
 from .blocks import BaseResidual
 from .classification import Classification
+from .documented import documented
 from .images import BaseImageNetwork
 from .solver import BaseSolving
 

@@ -1,6 +1,6 @@
 """Each hyperparameter once: its type, what it means and what it may be.
 
-`check_params` holds an estimator to the entries before any work starts; `_documented` writes them
+`check_params` holds an estimator to the entries before any work starts; `documented` writes them
 into its docstring. They stand in the order of the estimators' signatures.
 """
 

@@ -13,7 +13,7 @@ from ..training.optimizers import OPTIMIZERS
 from ..training.recipe import Recipe
 from ..training.trainer import Trainer
 
-__all__ = ["SMALL_TABLE", "checkpointer_of", "recipe_of", "trainer_of"]
+__all__ = ["SMALL_TABLE", "batch_size_of", "checkpointer_of", "recipe_of", "trainer_of"]
 
 # So few rows are one batch, in the precision they came in: a fit is cheap then, and a row of weight
 # two is learned from as two rows are.
@@ -65,7 +65,7 @@ def recipe_of(estimator: BaseEstimator, dtype: torch.dtype, n_rows: int, seed: i
         max_epochs=int(estimator.max_epochs),
         kinetic_penalty=kinetic_penalty,
         ema_decay=None if ema_decay is None else float(ema_decay),
-        batch_size=_batch_size(estimator.batch_size, n_rows),
+        batch_size=batch_size_of(estimator, n_rows),
         seed=seed,
     )
 
@@ -78,9 +78,10 @@ def checkpointer_of(estimator: BaseEstimator) -> Checkpointer | None:
     return Checkpointer(Path(estimator.checkpoint), interval, estimator.get_params(deep=False))
 
 
-def _batch_size(batch_size: int | str, n_rows: int) -> int:
-    if batch_size != "auto":
-        return int(batch_size)
+def batch_size_of(estimator: BaseEstimator, n_rows: int) -> int:
+    """Return the number of rows in a batch, for so many in all."""
+    if estimator.batch_size != "auto":
+        return int(estimator.batch_size)
     if n_rows <= SMALL_TABLE:
         return n_rows
     least, most = AUTO_BATCH_SIZES

@@ -1,6 +1,6 @@
 """Regression."""
 
-from ._documented import documented
+from .documented import documented
 from .regression import Regression
 from .solver import BaseNODE
 

@@ -1,8 +1,8 @@
 """Residual networks, the discrete counterparts of Neural ODEs."""
 
-from ._documented import documented
 from .blocks import BaseResidual
 from .classification import Classification
+from .documented import documented
 from .regression import Regression
 from .tabular import BaseRowNetwork
 

@@ -78,9 +78,9 @@ def solver_consistency(
         Rows, best those that the estimator was not trained on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their targets.
-    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
-        The Runge-Kutta method of the tight solver. Those without an error estimate, the first
-        four, take a single step.
+    solver : str, default="dopri5"
+        The Runge-Kutta method of the tight solver, one of `sknode.ode.TABLEAUS`. One without an
+        error estimate takes a single step.
     tolerance : float or (float, float), default=1e-6
         Its relative and absolute tolerance: one number for both or a pair.
     max_steps : int, default=10_000

@@ -70,9 +70,10 @@ def odeint(
     t : Tensor of shape (n_times,), n_times >= 2
         Strictly increasing or decreasing times at which the states are wanted. They are not
         differentiated.
-    solver : {"euler", "midpoint", "heun2", "rk4", "bosh3", "dopri5", "tsit5"}, default="dopri5"
-        The Runge-Kutta method [2]_. The last three estimate their error and choose their steps,
-        unless `n_steps` is given.
+    solver : str, default="dopri5"
+        The Runge-Kutta method [2]_, one of `sknode.ode.TABLEAUS`: "euler", "midpoint", "heun2" and
+        "rk4", say, or one that estimates its error and chooses its steps, unless `n_steps` is
+        given, such as "bosh3", "dopri5" and "tsit5".
     tolerance : float or (float, float), default=1e-3
         Relative and absolute tolerance of the adaptive methods: one number for both or a pair.
         A step of a row is accepted if its estimated error, in the root mean square over the

@@ -22,6 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sknode import NODEClassifier, NODERegressor, TrainingError
+from sknode.estimators.recipes import batch_size_of
 from sknode.modules import NODENetwork
 from sknode.ode import TABLEAUS
 from tests.problems import CLASSICAL
@@ -122,7 +123,7 @@ def test_many_rows_are_solved_in_single_precision_if_the_tolerance_allows(
     [(1, 1), (128, 128), (129, 16), (400, 16), (500, 32), (1000, 64), (4000, 256), (10**6, 256)],
 )
 def test_batches_grow_with_the_table(n_rows, expected):
-    assert NODEClassifier()._batch_size(n_rows) == expected
+    assert batch_size_of(NODEClassifier(), n_rows) == expected
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,10 @@ class Jump(nn.Module):
 
 
 def method(solver="dopri5", tolerance=1e-3, n_steps=None, max_steps=1000):
-    return check_settings(solver, tolerance, n_steps, max_steps, "discrete", None).method
+    settings = check_settings(
+        solver=solver, tolerance=tolerance, n_steps=n_steps, max_steps=max_steps
+    )
+    return settings.method
 
 
 def step_at(steps, row, t):

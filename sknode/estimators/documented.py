@@ -33,7 +33,9 @@ def documented(cls: T) -> T:
     It stands where the docstring says `{parameters}`, `{attributes}` and `{references}`; the last
     are those that are cited by then.
     """
-    assert cls.__doc__ is not None
+    if cls.__doc__ is None:
+        # With python -OO there is none.
+        return cls
     signature = inspect.signature(cls).parameters
     parameters = [
         _entry(
