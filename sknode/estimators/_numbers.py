@@ -35,8 +35,14 @@ class Numbers(Target):
         self.scaling = scaling
         self.link = link
         self.n_outputs = len(scaling.scale)
-        wanted = None if quantile is None else float(quantile)
-        self.criterion = partial(RegressionLoss, loss, wanted)
+        self.loss = loss
+        self.quantile = quantile
+
+    @property
+    def criterion(self) -> partial[RegressionLoss]:
+        """What makes the loss."""
+        quantile = None if self.quantile is None else float(self.quantile)
+        return partial(RegressionLoss, self.loss, quantile)
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return standardised targets (n_rows, n_targets)."""

@@ -73,7 +73,12 @@ class _LogOdds(ClassTarget):
 
     def __init__(self, classes: np.ndarray, smoothing: float) -> None:
         self.classes = classes
-        self.criterion = partial(BinaryLogLoss, smoothing)
+        self.smoothing = smoothing
+
+    @property
+    def criterion(self) -> partial[BinaryLogLoss]:
+        """What makes the loss."""
+        return partial(BinaryLogLoss, float(self.smoothing))
 
     def average(self, outputs: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
         """Return the log-odds of the members' mean probability."""
@@ -144,8 +149,13 @@ class ManyClasses(ClassTarget):
 
     def __init__(self, classes: np.ndarray, smoothing: float) -> None:
         self.classes = classes
+        self.smoothing = smoothing
         self.n_outputs = len(classes)
-        self.criterion = partial(CategoricalLogLoss, smoothing)
+
+    @property
+    def criterion(self) -> partial[CategoricalLogLoss]:
+        """What makes the loss."""
+        return partial(CategoricalLogLoss, float(self.smoothing))
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return the numbers of the classes."""

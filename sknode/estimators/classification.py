@@ -91,7 +91,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        outputs = self._map_outputs(X, self._fitted_target().combine)
+        outputs = self._map_outputs(X, self._target.combine)
         return outputs[:, 0] if self.target_type_ == "binary" else outputs
 
     def predict(self, X) -> np.ndarray:
@@ -112,7 +112,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._fitted_target()
+        target = self._target
         return self._map_outputs(X, lambda of_all: target.decode(target.combine(of_all)))
 
     def predict_proba(self, X) -> np.ndarray:
@@ -134,7 +134,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._fitted_target()
+        target = self._target
         return self._map_outputs(X, lambda of_all: target.probabilities(target.combine(of_all)))
 
     def predict_proba_members(self, X) -> np.ndarray:
@@ -155,7 +155,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        probabilities = self._fitted_target().probabilities
+        probabilities = self._target.probabilities
 
         def of_each(outputs: np.ndarray) -> np.ndarray:
             return np.stack([probabilities(of_one) for of_one in outputs])
@@ -180,7 +180,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._fitted_target()
+        target = self._target
         return self._map_outputs(X, lambda of_all: target.log_probabilities(target.combine(of_all)))
 
     def __sklearn_tags__(self):
@@ -189,13 +189,10 @@ class Classification(ClassifierMixin, BaseNetwork):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _fitted_target(self) -> ClassTarget:
-        check_is_fitted(self)
-        return self._target
-
     @property
     def _target(self) -> ClassTarget:
-        return TARGET_TYPES[self.target_type_](self.classes_, float(self.label_smoothing))
+        check_is_fitted(self)
+        return TARGET_TYPES[self.target_type_](self.classes_, self.label_smoothing)
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)

@@ -76,7 +76,7 @@ class Regression(RegressorMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._fitted_target()
+        target = self._target
         outputs = self._map_outputs(X, np.asarray, axis=1)
         predictions = target.decode(target.combine(outputs))
         if not return_std:
@@ -103,7 +103,7 @@ class Regression(RegressorMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._fitted_target()
+        target = self._target
         outputs = self._map_outputs(X, np.asarray, axis=1)
         return np.stack([target.decode(of_one) for of_one in outputs])
 
@@ -115,12 +115,9 @@ class Regression(RegressorMixin, BaseNetwork):
         tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
-    def _fitted_target(self) -> Numbers:
-        check_is_fitted(self)
-        return self._target
-
     @property
     def _target(self) -> Numbers:
+        check_is_fitted(self)
         return Numbers(self.target_scaling_, self.link_, self.loss, self.quantile)
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:

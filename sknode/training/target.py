@@ -16,12 +16,14 @@ class Target(ABC):
     ----------
     n_outputs : int
         Number of outputs of the network.
-    criterion : callable
-        Makes the loss, with one value per row, or per output of a row.
     """
 
     n_outputs: int
-    criterion: Callable[[], nn.Module]
+
+    @property
+    @abstractmethod
+    def criterion(self) -> Callable[[], nn.Module]:
+        """What makes the loss, with one value per row, or per output of a row."""
 
     @abstractmethod
     def encode(self, y: np.ndarray) -> np.ndarray:

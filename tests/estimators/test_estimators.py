@@ -425,3 +425,16 @@ def test_the_docstring_says_which_node_and_lists_every_hyperparameter(estimator)
         assert f"    {name} : " in estimator.__doc__
     assert "{" + "parameters}" not in estimator.__doc__
     assert "{" + "attributes}" not in estimator.__doc__
+
+
+@pytest.mark.parametrize(
+    ("estimator", "data", "later"),
+    [
+        (NODEClassifier, IRIS, {"label_smoothing": "much", "class_weight": "none"}),
+        (NODERegressor, DIABETES, {"loss": "none", "quantile": "half"}),
+    ],
+)
+def test_what_only_a_training_reads_may_be_anything_afterwards(estimator, data, later):
+    model = estimator(**{**QUICK, "max_epochs": 1}).fit(*data)
+    before = model.predict(data[0])
+    np.testing.assert_array_equal(model.set_params(**later).predict(data[0]), before)
