@@ -1,12 +1,12 @@
 """The states of rows on their way, as the estimators' trajectories have them."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
+from .._checks import check_integer
 from .base import BaseNetwork
 
 __all__ = ["states_of"]
@@ -16,10 +16,7 @@ def states_of(estimator: BaseNetwork, X: Any, times: Any, member: Any = 0) -> np
     """Return the states of a member, (n_times, n_samples, n_dims)."""
     check_is_fitted(estimator)
     network = estimator.net_.module_
-    if not isinstance(member, Integral) or not 0 <= int(member) < network.n_members:
-        raise ValueError(
-            f"member must be an integer from 0 to {network.n_members - 1}, got {member!r}"
-        )
+    member = check_integer("member", member, 0, network.n_members - 1)
     times = check_array(times, ensure_2d=False, dtype=np.float64, input_name="times")
     if times.ndim != 1 or times[0] < 0 or not (np.diff(times) > 0).all():
         raise ValueError(
