@@ -38,7 +38,7 @@ def fitted():
 
 
 def test_the_defaults_classify_iris_to_95_percent():
-    folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=5, random_state=0)
+    folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
     scores = cross_val_score(NODEClassifier(random_state=0), *IRIS, cv=folds)
     assert scores.mean() >= 0.95
 

@@ -333,14 +333,14 @@ def test_a_field_must_return_derivatives_of_the_kind_of_the_states(name, adjoint
 @pytest.mark.parametrize("solver", ["rk4", "bosh3"])
 def test_many_times_cost_as_many_steps_and_not_their_square(solver, adjoint):
     field, z0 = MLPField(2, (4,)), torch.ones(5, 2)
-    t = torch.linspace(0, 1, 20_000 if adjoint != "discrete" else 4_000)
-    start = time.perf_counter()
+    t = torch.linspace(0, 1, 12_000 if adjoint != "discrete" else 4_000)
+    start = time.process_time()
     with torch.set_grad_enabled(adjoint == "discrete"):
         z = odeint(field, z0, t, solver=solver, adjoint=adjoint).z
         if z.requires_grad:
             z.sum().backward()
-    # Where each step looked at all times, it was a minute and more.
-    assert time.perf_counter() - start < 20
+    # Where each step looked at all times, the eager engine took half a minute and more.
+    assert time.process_time() - start < 15
     exact = odeint(field, z0, UNIT, solver="dopri5", tolerance=1e-6).z[-1]
     torch.testing.assert_close(z[-1], exact, rtol=2e-3, atol=2e-3)
 
