@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sknode"
 # The files of one row do not import each other.
 MAP = [
-    {"exceptions", "_checks", "_files"},
+    {"exceptions", "_checks", "_docstrings", "_files"},
     {"_vectors"},
     {"ode.tableau", "ode.transforms"},
     {"ode.dense", "ode.failures", "ode.field", "ode.pool", "ode.stats", "ode.step_sizes"},

@@ -9,6 +9,7 @@ import torch
 from skorch.callbacks import Callback
 
 from .._checks import is_integer, is_number
+from .._docstrings import listed
 from ..ode.settings import MOST_STEPS
 from ..training.devices import DEVICES
 from ..training.optimizers import OPTIMIZERS
@@ -29,7 +30,6 @@ __all__ = [
     "is_image_shape",
     "is_optimizer",
     "is_random_state",
-    "listed",
     "not_negative",
     "positive",
     "share",
@@ -111,12 +111,6 @@ def share(description: str) -> Parameter:
 def in_words(names: Iterable[str | None]) -> str:
     """Return names as what a value must be one of."""
     return "one of " + ", ".join(repr(name) for name in names)
-
-
-def listed(names: Iterable[str | None]) -> str:
-    """Return names as numpydoc lists them."""
-    quoted = [f'"{name}"' if isinstance(name, str) else str(name) for name in names]
-    return "{" + ", ".join(quoted) + "}"
 
 
 def is_fraction(value: Any) -> bool:

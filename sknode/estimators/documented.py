@@ -3,8 +3,9 @@
 import inspect
 import re
 import textwrap
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from .._docstrings import WIDTH, entry, filled, shown
 from .attributes import ATTRIBUTES, attributes_of
 from .parameters import PARAMETERS
 
@@ -22,7 +23,6 @@ REFERENCES = {
     'and Kinetic Regularization", ICML 2020.',
     5: 'He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.',
 }
-WIDTH = 96
 
 T = TypeVar("T", bound=type)
 
@@ -38,37 +38,23 @@ def documented(cls: T) -> T:
         return cls
     signature = inspect.signature(cls).parameters
     parameters = [
-        _entry(
+        entry(
             name,
-            f"{PARAMETERS[name].type}, default={_default(parameter.default)}",
+            f"{PARAMETERS[name].type}, default={shown(parameter.default)}",
             PARAMETERS[name].description,
         )
         for name, parameter in signature.items()
     ]
-    attributes = [_entry("net_", *NET)]
+    attributes = [entry("net_", *NET)]
     attributes += [
-        _entry(name, ATTRIBUTES[name].type, ATTRIBUTES[name].description)
+        entry(name, ATTRIBUTES[name].type, ATTRIBUTES[name].description)
         for name in attributes_of(cls)
     ]
-    doc = _filled(_filled(cls.__doc__, "parameters", parameters), "attributes", attributes)
+    doc = filled(filled(cls.__doc__, "parameters", parameters), "attributes", attributes)
     cited = sorted({int(number) for number in re.findall(r"\[(\d)\]_", doc)})
     references = [
         textwrap.fill(f".. [{number}] {REFERENCES[number]}", WIDTH, subsequent_indent="   ")
         for number in cited
     ]
-    cls.__doc__ = _filled(doc, "references", references)
+    cls.__doc__ = filled(doc, "references", references)
     return cls
-
-
-def _entry(name: str, kind: str, description: str) -> str:
-    indent = " " * 4
-    text = textwrap.fill(description, WIDTH, initial_indent=indent, subsequent_indent=indent)
-    return f"{name} : {kind}\n{text}"
-
-
-def _filled(doc: str, place: str, entries: list[str]) -> str:
-    return doc.replace("{" + place + "}", textwrap.indent("\n".join(entries), " " * 4).strip())
-
-
-def _default(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)

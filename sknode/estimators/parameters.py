@@ -9,6 +9,7 @@ import os
 from sklearn.base import BaseEstimator
 
 from .._checks import is_integer, is_number, is_tolerance
+from .._docstrings import listed
 from ..modules.activations import ACTIVATIONS
 from ..modules.heads import HEADS
 from ..modules.lifts import LIFTS
@@ -33,7 +34,6 @@ from ._kinds import (
     is_image_shape,
     is_optimizer,
     is_random_state,
-    listed,
     not_negative,
     positive,
     share,

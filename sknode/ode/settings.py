@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from math import ceil
-from textwrap import fill
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
 
 import torch
@@ -23,6 +22,7 @@ from .._checks import (
     is_tolerance,
     unexpected_keyword,
 )
+from .._docstrings import entry, filled, listed, shown
 from .tableau import TABLEAUS, Tableau
 
 __all__ = [
@@ -74,14 +74,6 @@ class Setting(NamedTuple):
     text: str
 
 
-def _shown(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def _choices(known: Iterable[str | None]) -> str:
-    return "{" + ", ".join(map(_shown, known)) + "}"
-
-
 def _choice(known: Iterable[str | None]) -> Callable[[str, Any], str | None]:
     def check(name: str, value: Any) -> str | None:
         check_choice(name, value, known)
@@ -116,7 +108,7 @@ SETTINGS: dict[str, Setting] = {
     "solver": Setting(
         "dopri5",
         _choice(TABLEAUS),
-        _choices(TABLEAUS),
+        listed(TABLEAUS),
         "The Runge-Kutta method. It and the settings that follow are as in `sknode.ode.odeint`, "
         "which says more of each.",
     ),
@@ -142,7 +134,7 @@ SETTINGS: dict[str, Setting] = {
     "adjoint": Setting(
         "discrete",
         _choice(ADJOINTS),
-        _choices(ADJOINTS),
+        listed(ADJOINTS),
         "How the backward pass differentiates.",
     ),
     "adjoint_tolerance": Setting(
@@ -154,7 +146,7 @@ SETTINGS: dict[str, Setting] = {
     "engine": Setting(
         "auto",
         _choice(ENGINES),
-        _choices(ENGINES),
+        listed(ENGINES),
         "What solves: the compiled engine, torch, or the former where it serves.",
     ),
     "kinetic_energy": Setting(
@@ -221,12 +213,12 @@ def _with_settings_named(own: Signature, before: str | None) -> Signature:
 
 def describing_settings(cls: C) -> C:
     """Write the settings into a class's docstring, in place of the line ``{settings}``."""
-    lines = []
-    for name, setting in SETTINGS.items():
-        lines.append(f"    {name} : {setting.kind}, default={_shown(setting.default)}")
-        lines.append(fill(setting.text, 100, initial_indent=" " * 8, subsequent_indent=" " * 8))
+    entries = [
+        entry(name, f"{setting.kind}, default={shown(setting.default)}", setting.text)
+        for name, setting in SETTINGS.items()
+    ]
     # With python -OO there is none.
-    cls.__doc__ = cls.__doc__ and cls.__doc__.replace("    {settings}", "\n".join(lines))
+    cls.__doc__ = cls.__doc__ and filled(cls.__doc__, "settings", entries)
     return cls
 
 
