@@ -62,6 +62,10 @@ class Numbers(Target):
             raise no_prediction(np.flatnonzero(~finite), "it is beyond the largest number")
         return values[:, 0] if values.shape[1] == 1 else values
 
+    def decode_members(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the predictions of each member, whose outputs are along the first axis."""
+        return np.stack([self.decode(of_one) for of_one in outputs])
+
     def mean(self, outputs: np.ndarray) -> np.ndarray:
         """Return what the link takes to the outputs, in units of the scaling."""
         return np.exp(outputs) if self.link == "log" else outputs

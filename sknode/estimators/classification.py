@@ -1,6 +1,6 @@
 """What classification is, whatever network learns it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -112,8 +112,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._target
-        return self._map_outputs(X, lambda of_all: target.decode(target.combine(of_all)))
+        return self._read_off(X, self._target.decode)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return the probability of each class.
@@ -134,8 +133,7 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._target
-        return self._map_outputs(X, lambda of_all: target.probabilities(target.combine(of_all)))
+        return self._read_off(X, self._target.probabilities)
 
     def predict_proba_members(self, X) -> np.ndarray:
         """Return the probability of each class by each member.
@@ -180,14 +178,18 @@ class Classification(ClassifierMixin, BaseNetwork):
         SolverError
             If a row cannot be solved; it is named.
         """
-        target = self._target
-        return self._map_outputs(X, lambda of_all: target.log_probabilities(target.combine(of_all)))
+        return self._read_off(X, self._target.log_probabilities)
 
     def __sklearn_tags__(self):
         """Return the tags: rows may have several labels."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+    def _read_off(self, X, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return what is read off the outputs that the members have together."""
+        combine = self._target.combine
+        return self._map_outputs(X, lambda of_all: read(combine(of_all)))
 
     @property
     def _target(self) -> ClassTarget:

@@ -83,7 +83,7 @@ class Regression(RegressorMixin, BaseNetwork):
             return predictions
         if len(outputs) == 1:
             raise ValueError("return_std=True needs several members; fit with n_members=4, say")
-        return predictions, np.stack([target.decode(of_one) for of_one in outputs]).std(axis=0)
+        return predictions, target.decode_members(outputs).std(axis=0)
 
     def predict_members(self, X) -> np.ndarray:
         """Return the predictions of each member.
@@ -104,8 +104,7 @@ class Regression(RegressorMixin, BaseNetwork):
             If a row cannot be solved; it is named.
         """
         target = self._target
-        outputs = self._map_outputs(X, np.asarray, axis=1)
-        return np.stack([target.decode(of_one) for of_one in outputs])
+        return target.decode_members(self._map_outputs(X, np.asarray, axis=1))
 
     def __sklearn_tags__(self):
         """Return the tags: there may be several targets, and counts are not negative."""
