@@ -7,7 +7,7 @@ from typing import Any, Literal, dataclass_transform
 from .._checks import unexpected_keyword
 from .parameters import PARAMETERS
 
-__all__ = ["Hyperparameters", "fitted"]
+__all__ = ["Hyperparameters", "fields_of", "fitted"]
 
 _FITTED = object()
 
@@ -29,14 +29,19 @@ class Hyperparameters:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the class its constructor, unless it or a base of it has one of its own."""
         super().__init_subclass__(**kwargs)
-        names = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
         for name in inspect.get_annotations(cls):
             if vars(cls).get(name) is _FITTED:
                 delattr(cls, name)
         # Only the constructors that are made here have a signature that was set.
         if cls.__init__ is object.__init__ or hasattr(cls.__init__, "__signature__"):
-            defaults = {name: getattr(cls, name) for name in PARAMETERS if name in names}
+            fields = fields_of(cls)
+            defaults = {name: getattr(cls, name) for name in PARAMETERS if name in fields}
             cls.__init__ = _constructor(cls.__qualname__, defaults)  # type: ignore[method-assign]
+
+
+def fields_of(cls: type) -> set[str]:
+    """Return the names that a class or a base of it annotates."""
+    return {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
 
 
 def _constructor(owner: str, defaults: dict[str, Any]) -> Callable[..., None]:

@@ -3,7 +3,6 @@
 `check_attributes` holds to it what comes from a file; `documented` writes it into docstrings.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from reprlib import repr as shortened
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..training.scaling import Scaling
 from ..training.trainer import ENTRIES
+from ._hyperparameters import fields_of
 from .classes import MULTILABEL
 
 __all__ = ["ATTRIBUTES", "attributes_of", "check_attributes"]
@@ -225,8 +225,8 @@ ATTRIBUTES: dict[str, Attribute] = {
 
 def attributes_of(estimator: type) -> list[str]:
     """Return the names of all attributes that a class of estimators may fit, less the net."""
-    own = {name for base in estimator.__mro__ for name in inspect.get_annotations(base)}
-    return [name for name in ATTRIBUTES if name in own]
+    fields = fields_of(estimator)
+    return [name for name in ATTRIBUTES if name in fields]
 
 
 def check_attributes(estimator: type, attributes: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 Between dense layers the constants of a kernel are folded into the layers, and all slopes of a step
 are found at once; between convolutions a derivative is applied in place. A new activation is one
-more entry of either dict; `export.py` and the native engine's source know them by name, too.
+more entry of either dict; exports and the native engine's source know them by name, too.
 """
 
 from collections.abc import Callable

@@ -188,25 +188,8 @@ class MLPField(nn.Module):
         return DenseDynamics(form, z0)
 
 
-def _mlp(
-    n_dims: int,
-    hidden_layer_sizes: Sequence[int],
-    activation: str,
-    time_dependent: bool,
-    *,
-    n_members: int,
-    dropout: float,
-    generator: torch.Generator | None,
-) -> nn.Module:
-    field = MLPField(
-        n_dims,
-        hidden_layer_sizes,
-        activation,
-        time_dependent,
-        n_members=n_members,
-        dropout=dropout,
-        generator=generator,
-    )
+def _mlp(*arguments: Any, **settings: Any) -> nn.Module:
+    field = MLPField(*arguments, **settings)
     _initialise(field)
     return field
 
@@ -224,5 +207,5 @@ def _initialise(field: MLPField) -> None:
     make_small(last)
 
 
-# What a network may have for its field: each is called as `_mlp` is, and hardly moves yet.
+# What a network may have for its field: each is called as `MLPField` is, and hardly moves yet.
 FIELDS: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp}

@@ -130,10 +130,8 @@ class NODENetwork(nn.Module):
         self.augment_dim = augment_dim
         n_dims = (n_features if lift == "identity" else lift_dim) + augment_dim
 
-        fields: list[nn.Module] = []
-
         def make_field(time_dependent: bool) -> nn.Module:
-            made = FIELDS[field](
+            return FIELDS[field](
                 n_dims,
                 hidden_layer_sizes,
                 activation,
@@ -142,11 +140,9 @@ class NODENetwork(nn.Module):
                 dropout=dropout,
                 generator=generator,
             )
-            fields.append(made)
-            return made
 
         self.block: Block = make_block(make_field, n_blocks, time_dependent, **settings)
-        self._masked = [made for made in fields if isinstance(made, MaskedField)]
+        self._masked = [part for part in self.modules() if isinstance(part, MaskedField)]
         self.head = HEADS[head](n_dims, n_outputs, generator, n_members)
 
     def start(self, x: Tensor) -> Tensor:
