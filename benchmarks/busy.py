@@ -8,14 +8,11 @@ processes of their own that take turns, while other processes keep cores busy; m
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
 
-import torch
-
-import sknode
+from machine import machine
 
 CASES = {
     "NODEClassifier, iris": "NODEClassifier(max_epochs=30, random_state=0), *iris",
@@ -89,10 +86,7 @@ def main() -> None:
         finally:
             for neighbour in neighbours:
                 neighbour.kill()
-    print(
-        f"\n{os.cpu_count()} cores; {platform.machine()}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, sknode {sknode.__version__}"
-    )
+    print(f"\n{os.cpu_count()} cores; {machine()}")
 
 
 if __name__ == "__main__":

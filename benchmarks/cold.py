@@ -7,15 +7,11 @@ when the clock does.
 """
 
 import argparse
-import platform
 import statistics
 import subprocess
 import sys
 
-import sklearn
-import torch
-
-import sknode
+from machine import machine
 
 BOTH = "import torch, sklearn.base"
 # The first statement of each is over when the clock starts, the second is timed.
@@ -89,10 +85,7 @@ def main() -> None:
         first, second = (statistics.median(times) for times in zip(*pairs, strict=True))
         ratio = statistics.median(one / two for one, two in pairs)
         print(f"| {name} | {first:.2f} | {second:.2f} | {ratio:.2f} |")
-    print(
-        f"\nmedians of {n_runs}; {platform.machine()}, Python {platform.python_version()}, torch "
-        f"{torch.__version__}, scikit-learn {sklearn.__version__}, sknode {sknode.__version__}"
-    )
+    print(f"\nmedians of {n_runs}; {machine()}")
 
 
 if __name__ == "__main__":

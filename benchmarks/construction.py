@@ -6,15 +6,12 @@ Ours and scikit-learn's MLPClassifier in turns, in microseconds, medians.
 """
 
 import argparse
-import platform
 import statistics
 import timeit
 
-import sklearn
-import torch
+from machine import machine
 from sklearn.neural_network import MLPClassifier
 
-import sknode
 from sknode import estimators
 
 N_TIMES = 2000
@@ -34,10 +31,7 @@ def main() -> None:
     print("| estimator | µs |\n|---|---|")
     for name, seconds in found.items():
         print(f"| {name} | {1e6 * statistics.median(seconds):.1f} |")
-    print(
-        f"\nmedians of {n_runs}; {platform.machine()}, Python {platform.python_version()}, torch "
-        f"{torch.__version__}, scikit-learn {sklearn.__version__}, sknode {sknode.__version__}"
-    )
+    print(f"\nmedians of {n_runs}; {machine()}")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ mean square over its dimensions, is divided by the tolerance it is held to at ea
     python benchmarks/kinks.py
 """
 
-import platform
 import statistics
 
 import torch
+from machine import machine
 
-import sknode
 from sknode.modules import MLPField
 from sknode.ode import odeint
 
@@ -53,7 +52,7 @@ def main() -> None:
         by_field = zip(*(errors(activation, seed) for seed in range(N_FIELDS)), strict=True)
         cells = [f"{statistics.median(of_all):.2g}" for of_all in by_field]
         print(f"| {activation} | " + " | ".join(cells) + " |")
-    print(f"\ntorch {torch.__version__}, sknode {sknode.__version__}, {platform.machine()}")
+    print(f"\n{machine()}")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ predicts less what it had before, and what it has afterwards. Results are counte
 
 import argparse
 import multiprocessing
-import platform
 import re
 from pathlib import Path
 
 import numpy as np
-import sklearn
 import torch
+from machine import machine
 
 import sknode
 from sknode import preset
@@ -78,10 +77,7 @@ def main() -> None:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 peak, kept = pool.apply(measure, (case, method, n))
             print(f"| {case} | {method}, {n:,} rows | {peak:.0f} | {kept:.0f} |", flush=True)
-    print(
-        f"\n{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"scikit-learn {sklearn.__version__}, sknode {sknode.__version__}"
-    )
+    print(f"\n{machine()}")
 
 
 if __name__ == "__main__":
